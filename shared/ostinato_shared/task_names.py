@@ -1,0 +1,12 @@
+"""Names that the processes agree on: tasks, queues, channels. Imports nothing of ours."""
+
+FIRE_CRON = "ostinato.fire"
+EXECUTE_RUN = "ostinato.run"
+
+QUEUE = "ostinato"  # on time
+LATE_QUEUE = "ostinato.late"  # catch-up, backfill, re-sends; drained after QUEUE
+
+WAKE_CHANNEL = "ostinato:wake"  # the api wrote to the outbox: a hint for the leading beat
+DONE_CHANNEL = "ostinato:done"  # a run ended: its id, a hint for waiters
+
+HINT_VERSION = 1  # of the one dict that a task takes; a higher one is left to the sweep
