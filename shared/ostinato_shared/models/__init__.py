@@ -1,0 +1,38 @@
+"""The tables, one a file."""
+
+from ostinato_shared.models.assistants import Assistant, AssistantVersion
+from ostinato_shared.models.base import Model
+from ostinato_shared.models.crons import Cron, CronEvent, Outbox
+from ostinato_shared.models.firings import Firing
+from ostinato_shared.models.runs import Run
+from ostinato_shared.models.states import (
+    MultitaskStrategy,
+    OnCompletion,
+    Outcome,
+    RunStatus,
+    SkipReason,
+    ThreadStatus,
+    Trigger,
+)
+from ostinato_shared.models.threads import Thread
+from ostinato_shared.models.workers import Worker
+
+__all__ = [
+    "Assistant",
+    "AssistantVersion",
+    "Cron",
+    "CronEvent",
+    "Firing",
+    "Model",
+    "MultitaskStrategy",
+    "OnCompletion",
+    "Outbox",
+    "Outcome",
+    "Run",
+    "RunStatus",
+    "SkipReason",
+    "Thread",
+    "ThreadStatus",
+    "Trigger",
+    "Worker",
+]

@@ -1,0 +1,93 @@
+"""Bring a database to this version's schema, and tell whether it is there."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import structlog
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from langgraph.checkpoint.postgres import PostgresSaver
+from psycopg.rows import dict_row
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from ostinato_shared.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+log = structlog.get_logger()
+LOCK_ID = 0x6F7374696E61746F  # "ostinato": one migrator at a time
+POLL_SECONDS = 0.1
+ADVICE = "Run `ostinato db upgrade` against this database."
+
+
+def upgrade(dsn: str) -> None:
+    """Create or migrate all tables, also LangGraph's checkpoints; waits for another migrator. Safe to run again."""
+    engine = create_engine(_sqlalchemy_url(dsn), poolclass=NullPool)
+    with engine.connect() as guard:
+        # Polled: a session that blocks in pg_advisory_lock would deadlock the CREATE INDEX CONCURRENTLY below.
+        guard = guard.execution_options(isolation_level="AUTOCOMMIT")  # noqa: PLW2901 - the same connection, configured
+        while not guard.scalar(text("SELECT pg_try_advisory_lock(:id)"), {"id": LOCK_ID}):
+            time.sleep(POLL_SECONDS)
+        with engine.connect() as connection:
+            command.upgrade(_config(connection), "head")
+            connection.commit()
+        with psycopg.connect(dsn, autocommit=True, row_factory=dict_row) as connection:
+            PostgresSaver(connection).setup()
+        log.info("database_migrated", revision=head())
+
+
+def head() -> str:
+    """The newest revision that this version of Ostinato knows."""
+    revision = ScriptDirectory.from_config(_config(None)).get_current_head()
+    if revision is None:
+        raise UnavailableError("This installation has no migrations: reinstall ostinato.")
+    return revision
+
+
+def current(dsn: str) -> str | None:
+    """The revision that the database is at; None when it was never migrated."""
+    engine = create_engine(_sqlalchemy_url(dsn), poolclass=NullPool)
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def wait_until_current(dsn: str, *, seconds: float = 30.0) -> None:
+    """Return when the database has this version's schema; raises UnavailableError with advice after `seconds`."""
+    problem = ""
+    for _ in _attempts(seconds):
+        try:
+            found = current(dsn)
+        except Exception as error:  # noqa: BLE001 - whatever the driver raises, the reason is told below
+            problem = f"The database does not answer ({str(error).splitlines()[0]}). Check DATABASE_URI."
+            continue
+        if found == head():
+            return
+        problem = f"The database is at revision {found or 'none'}, this version needs {head()}. {ADVICE}"
+    raise UnavailableError(problem)
+
+
+def _attempts(seconds: float) -> Iterator[None]:
+    until = time.monotonic() + seconds
+    yield
+    while time.monotonic() < until:
+        time.sleep(0.25)
+        yield
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _sqlalchemy_url(dsn: str) -> str:
+    return "postgresql+psycopg://" + dsn.partition("://")[2]

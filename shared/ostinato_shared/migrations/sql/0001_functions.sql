@@ -1,0 +1,242 @@
+-- Each function decides after its locks, on a fresh snapshot, in one round trip.
+-- The one lock order: cron, thread, run, firing.
+
+CREATE FUNCTION ostinato_object(value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN jsonb_typeof(value) = 'object' THEN value ELSE '{}' END
+$$;
+
+-- What a run is given: the payload's own fields, and the assistant's config and context overlaid by the payload's.
+-- The server's ids come last, so that no client's value replaces them.
+CREATE FUNCTION ostinato_run_kwargs(payload jsonb, assistant_config jsonb, assistant_context jsonb, ids jsonb)
+RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT (payload - '{assistant_id,schedule,timezone,end_time,enabled,metadata,on_run_completed,on_completion,multitask_strategy,if_not_exists,thread_id,cron_id}'::text[])
+        || jsonb_build_object(
+            'config', assistant_config || ostinato_object(payload -> 'config') || jsonb_build_object(
+                'configurable', ostinato_object(assistant_config -> 'configurable') || context
+                    || ostinato_object(payload #> '{config,configurable}') || ids),
+            'context', context)
+    FROM (SELECT assistant_context || ostinato_object(payload -> 'context') AS context) AS merged
+$$;
+
+-- The config that a run leaves on its thread: the assistant's, and the run's tags and limit but not its configurable.
+CREATE FUNCTION ostinato_thread_config(payload jsonb, assistant_config jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT assistant_config || (ostinato_object(payload -> 'config') - 'configurable')
+$$;
+
+-- Claim a due firing: `due` -> `started` with a run, or `skipped` with the reason. No row: another worker was first.
+-- `due` comes back with the seconds to wait when this server's clock has not reached the fire time.
+CREATE FUNCTION ostinato_claim(p_firing_id uuid, p_run_id uuid, p_thread_id uuid, p_owner uuid)
+RETURNS TABLE (outcome text, reason text, wait_seconds float8, claimed_run_id uuid)
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+    f firing; c cron; a assistant; t thread;
+    busy boolean := false;
+    why text;
+    ids jsonb;
+BEGIN
+    SELECT * INTO f FROM firing WHERE firing_id = p_firing_id AND outcome = 'due';
+    IF NOT FOUND THEN RETURN; END IF;
+    IF f.fire_time > clock_timestamp() THEN
+        RETURN QUERY SELECT 'due', 'early', extract(epoch FROM f.fire_time - clock_timestamp())::float8, NULL::uuid;
+        RETURN;
+    END IF;
+    SELECT * INTO c FROM cron WHERE cron_id = f.cron_id;
+    SELECT * INTO a FROM assistant WHERE assistant_id = c.assistant_id;
+    IF c.thread_id IS NOT NULL THEN
+        SELECT * INTO t FROM thread WHERE thread_id = c.thread_id AND deleted_at IS NULL FOR UPDATE;
+        busy := EXISTS (SELECT FROM run WHERE thread_id = c.thread_id AND status IN ('pending', 'running'));
+    END IF;
+    why := CASE
+        WHEN c.cron_id IS NULL THEN 'deleted'
+        WHEN NOT c.enabled AND f.trigger IN ('schedule', 'catchup') THEN 'disabled'
+        WHEN c.end_time < f.fire_time THEN 'ended'
+        WHEN a.assistant_id IS NULL THEN 'assistant_gone'
+        WHEN c.thread_id IS NOT NULL AND t.thread_id IS NULL THEN 'thread_gone'
+        WHEN busy AND c.payload ->> 'multitask_strategy' = 'reject' THEN 'thread_busy'
+    END;
+    UPDATE firing SET
+        outcome = CASE WHEN why IS NULL THEN 'started' ELSE 'skipped' END,
+        reason = coalesce(why, firing.reason),
+        run_id = CASE WHEN why IS NULL THEN p_run_id END,
+        thread_id = CASE WHEN why IS NULL THEN coalesce(c.thread_id, p_thread_id) ELSE c.thread_id END,
+        started_at = CASE WHEN why IS NULL THEN clock_timestamp() END,
+        ended_at = CASE WHEN why IS NOT NULL THEN clock_timestamp() END,
+        lag_ms = least(extract(epoch FROM clock_timestamp() - f.fire_time) * 1000, 2147483647)::int
+    WHERE firing_id = p_firing_id AND outcome = 'due';
+    IF NOT FOUND THEN RETURN; END IF;
+    IF why IS NOT NULL THEN
+        RETURN QUERY SELECT 'skipped', why, 0::float8, NULL::uuid;
+        RETURN;
+    END IF;
+    IF c.thread_id IS NULL THEN
+        INSERT INTO thread (thread_id, status, active_run_id, user_id, config, metadata)
+        VALUES (p_thread_id, 'busy', p_run_id, c.user_id, ostinato_thread_config(c.payload, a.config),
+                jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id)
+                || c.metadata || jsonb_build_object('cron_id', c.cron_id));
+    ELSE
+        UPDATE thread SET
+            status = 'busy',
+            active_run_id = CASE WHEN busy THEN active_run_id ELSE p_run_id END,
+            config = ostinato_thread_config(c.payload, a.config),
+            metadata = thread.metadata || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id),
+            updated_at = clock_timestamp()
+        WHERE thread_id = c.thread_id;
+    END IF;
+    ids := jsonb_build_object(
+        'cron_id', c.cron_id, 'run_id', p_run_id, 'thread_id', coalesce(c.thread_id, p_thread_id),
+        'assistant_id', a.assistant_id, 'graph_id', a.graph_id, 'user_id', c.user_id);
+    INSERT INTO run (run_id, thread_id, assistant_id, graph_id, status, metadata, kwargs, multitask_strategy,
+                     on_completion, cron_id, firing_id, fire_time, owner, attempt, user_id, started_at)
+    VALUES (p_run_id, coalesce(c.thread_id, p_thread_id), a.assistant_id, a.graph_id,
+            CASE WHEN busy THEN 'pending' ELSE 'running' END,
+            jsonb_build_object('created_by', 'system', 'assistant_id', a.assistant_id)
+            || ostinato_object(t.metadata) || c.metadata || jsonb_build_object('cron_id', c.cron_id),
+            ostinato_run_kwargs(c.payload, a.config, a.context, ids),
+            CASE WHEN c.thread_id IS NULL THEN 'enqueue' ELSE coalesce(c.payload ->> 'multitask_strategy', 'enqueue') END,
+            CASE WHEN c.thread_id IS NULL THEN coalesce(c.on_run_completed, 'delete') ELSE 'keep' END,
+            c.cron_id, f.firing_id, f.fire_time,
+            CASE WHEN NOT busy THEN p_owner END, CASE WHEN busy THEN 0 ELSE 1 END, c.user_id,
+            CASE WHEN NOT busy THEN clock_timestamp() END);
+    RETURN QUERY SELECT 'started', CASE WHEN busy THEN 'queued' END, 0::float8, p_run_id;
+END $$;
+
+-- Put a run on a thread. `made` comes with whether it is the thread's turn at once (send it) or after others (finish does).
+CREATE FUNCTION ostinato_enqueue(
+    p_run_id uuid, p_thread_id uuid, p_assistant_id uuid, p_payload jsonb, p_strategy text, p_on_completion text, p_user_id text)
+RETURNS TABLE (verdict text, ready boolean)
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    a assistant; t thread;
+    busy boolean;
+    ids jsonb;
+BEGIN
+    SELECT * INTO t FROM thread WHERE thread.thread_id = p_thread_id AND deleted_at IS NULL FOR UPDATE;
+    IF NOT FOUND THEN RETURN QUERY SELECT 'thread_gone', false; RETURN; END IF;
+    SELECT * INTO a FROM assistant WHERE assistant.assistant_id = p_assistant_id;
+    IF NOT FOUND THEN RETURN QUERY SELECT 'assistant_gone', false; RETURN; END IF;
+    busy := EXISTS (SELECT FROM run WHERE run.thread_id = p_thread_id AND status IN ('pending', 'running'));
+    IF busy AND p_strategy = 'reject' THEN RETURN QUERY SELECT 'thread_busy', false; RETURN; END IF;
+    ids := jsonb_build_object(
+        'run_id', p_run_id, 'thread_id', p_thread_id, 'assistant_id', a.assistant_id, 'graph_id', a.graph_id,
+        'user_id', p_user_id);
+    INSERT INTO run (run_id, thread_id, assistant_id, graph_id, status, metadata, kwargs, multitask_strategy,
+                     on_completion, user_id)
+    VALUES (p_run_id, p_thread_id, a.assistant_id, a.graph_id, 'pending',
+            jsonb_build_object('created_by', 'system', 'assistant_id', a.assistant_id)
+            || t.metadata || ostinato_object(p_payload -> 'metadata'),
+            ostinato_run_kwargs(p_payload, a.config, a.context, ids),
+            p_strategy, p_on_completion, p_user_id);
+    UPDATE thread SET
+        status = 'busy',
+        config = ostinato_thread_config(p_payload, a.config),
+        metadata = metadata || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id),
+        updated_at = clock_timestamp()
+    WHERE thread.thread_id = p_thread_id;
+    RETURN QUERY SELECT 'made', NOT busy;
+END $$;
+
+-- Start the oldest pending run of the given run's thread. No row: nothing is pending there, or a run is under way.
+CREATE FUNCTION ostinato_start(p_run_id uuid, p_owner uuid) RETURNS TABLE (started_run_id uuid)
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    v_thread uuid;
+    v_run uuid;
+BEGIN
+    SELECT thread_id INTO v_thread FROM run WHERE run_id = p_run_id AND status = 'pending';
+    IF NOT FOUND THEN RETURN; END IF;
+    PERFORM FROM thread WHERE thread_id = v_thread AND deleted_at IS NULL FOR UPDATE;
+    IF NOT FOUND OR EXISTS (SELECT FROM run WHERE thread_id = v_thread AND status = 'running') THEN RETURN; END IF;
+    SELECT run_id INTO v_run FROM run WHERE thread_id = v_thread AND status = 'pending' ORDER BY seq LIMIT 1;
+    IF NOT FOUND THEN RETURN; END IF;
+    UPDATE thread SET active_run_id = v_run, status = 'busy' WHERE thread_id = v_thread;
+    UPDATE run SET
+        status = 'running', owner = p_owner, attempt = attempt + 1,
+        started_at = coalesce(started_at, clock_timestamp()), updated_at = clock_timestamp()
+    WHERE run_id = v_run;
+    RETURN QUERY SELECT v_run;
+END $$;
+
+-- End a run: run, firing and thread in one transaction. No row: the lease was lost, nothing is changed.
+CREATE FUNCTION ostinato_finish(
+    p_run_id uuid, p_owner uuid, p_attempt int, p_status text, p_rest_status text,
+    p_values jsonb, p_interrupts jsonb, p_error jsonb, p_output text)
+RETURNS TABLE (next_run_id uuid)
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+    r run;
+    v_next uuid;
+    failed boolean := p_status IN ('error', 'timeout');
+BEGIN
+    SELECT * INTO r FROM run WHERE run_id = p_run_id AND owner = p_owner AND attempt = p_attempt AND status = 'running';
+    IF NOT FOUND THEN RETURN; END IF;
+    IF r.cron_id IS NOT NULL THEN
+        UPDATE cron SET consecutive_failures = CASE WHEN failed THEN consecutive_failures + 1 ELSE 0 END
+        WHERE cron_id = r.cron_id AND (failed OR consecutive_failures > 0);
+    END IF;
+    PERFORM FROM thread WHERE thread_id = r.thread_id FOR UPDATE;
+    UPDATE run SET status = p_status, error = p_error, ended_at = clock_timestamp(), updated_at = clock_timestamp()
+    WHERE run_id = p_run_id AND owner = p_owner AND attempt = p_attempt AND status = 'running';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the run was taken over meanwhile' USING ERRCODE = 'OS001';  -- undoes the failure count
+    END IF;
+    SELECT run_id INTO v_next FROM run WHERE thread_id = r.thread_id AND status = 'pending' ORDER BY seq LIMIT 1;
+    UPDATE thread SET
+        active_run_id = NULL,
+        status = CASE WHEN v_next IS NULL THEN p_rest_status ELSE 'busy' END,
+        rest_status = p_rest_status,
+        values = coalesce(p_values, values),
+        interrupts = p_interrupts,
+        error = p_error,
+        updated_at = clock_timestamp(),
+        state_updated_at = clock_timestamp(),
+        deleted_at = CASE WHEN r.on_completion = 'delete' AND v_next IS NULL THEN clock_timestamp() ELSE deleted_at END
+    WHERE thread_id = r.thread_id;
+    UPDATE firing SET outcome = p_status, ended_at = clock_timestamp(), error = p_error, output = p_output
+    WHERE firing_id = r.firing_id AND outcome = 'started';
+    RETURN QUERY SELECT v_next;
+END $$;
+
+-- Remove a thread with its crons, runs and checkpoints. `p_hidden`: the sweep purges what is hidden already. False: no such thread.
+CREATE FUNCTION ostinato_delete_thread(p_thread_id uuid, p_hidden boolean) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    WITH gone AS (DELETE FROM cron WHERE thread_id = p_thread_id RETURNING *),
+    told AS (INSERT INTO outbox (cron_id) SELECT cron_id FROM gone)
+    INSERT INTO cron_event (cron_id, kind, revision, user_id, snapshot)
+    SELECT cron_id, 'deleted', revision, user_id, jsonb_build_object('reason', 'thread_deleted') FROM gone;
+    PERFORM FROM thread WHERE thread_id = p_thread_id AND (deleted_at IS NOT NULL) = p_hidden FOR UPDATE;
+    IF NOT FOUND THEN RETURN false; END IF;
+    WITH gone AS (DELETE FROM run WHERE thread_id = p_thread_id RETURNING firing_id)
+    UPDATE firing SET outcome = 'interrupted', reason = 'thread_deleted', ended_at = clock_timestamp()
+    FROM gone WHERE firing.firing_id = gone.firing_id AND firing.outcome = 'started';
+    DELETE FROM checkpoint_writes WHERE thread_id = p_thread_id::text;
+    DELETE FROM checkpoint_blobs WHERE thread_id = p_thread_id::text;
+    DELETE FROM checkpoints WHERE thread_id = p_thread_id::text;
+    DELETE FROM thread WHERE thread_id = p_thread_id;
+    RETURN true;
+END $$;
+
+-- Remove one run; its worker loses the fence. No row: unknown. Else the thread's next pending run, which may be null.
+CREATE FUNCTION ostinato_delete_run(p_thread_id uuid, p_run_id uuid) RETURNS TABLE (next_run_id uuid)
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_firing uuid;
+    v_next uuid;
+    busy boolean;
+BEGIN
+    PERFORM FROM thread WHERE thread_id = p_thread_id AND deleted_at IS NULL FOR UPDATE;
+    IF NOT FOUND THEN RETURN; END IF;
+    DELETE FROM run WHERE run_id = p_run_id AND thread_id = p_thread_id RETURNING firing_id INTO v_firing;
+    IF NOT FOUND THEN RETURN; END IF;
+    UPDATE firing SET outcome = 'interrupted', reason = 'run_deleted', ended_at = clock_timestamp()
+    WHERE firing_id = v_firing AND outcome = 'started';
+    busy := EXISTS (SELECT FROM run WHERE thread_id = p_thread_id AND status = 'running');
+    SELECT run_id INTO v_next FROM run WHERE thread_id = p_thread_id AND status = 'pending' AND NOT busy ORDER BY seq LIMIT 1;
+    UPDATE thread SET
+        active_run_id = CASE WHEN active_run_id = p_run_id THEN NULL ELSE active_run_id END,
+        status = CASE WHEN busy OR v_next IS NOT NULL THEN 'busy' ELSE rest_status END,
+        updated_at = clock_timestamp()
+    WHERE thread_id = p_thread_id;
+    RETURN QUERY SELECT v_next;
+END $$;

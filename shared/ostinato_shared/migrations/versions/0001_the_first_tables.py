@@ -1,0 +1,316 @@
+"""The first tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+FUNCTIONS = Path(__file__).parent.parent / "sql" / "0001_functions.sql"
+
+
+def upgrade() -> None:
+    _make_assistant()
+    _make_assistant_version()
+    _make_cron()
+    _make_cron_event()
+    _make_firing()
+    _make_outbox()
+    _make_thread()
+    _make_worker()
+    _make_run()
+    op.get_bind().exec_driver_sql("SET LOCAL check_function_bodies = off")  # checkpoint tables come after
+    op.get_bind().exec_driver_sql(FUNCTIONS.read_text(encoding="utf-8"))
+
+
+def _make_assistant() -> None:
+    op.create_table(
+        "assistant",
+        sa.Column("assistant_id", sa.Uuid(), nullable=False),
+        sa.Column("graph_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("description", sa.String(), nullable=True),
+        sa.Column("config", postgresql.JSONB(), nullable=False),
+        sa.Column("context", postgresql.JSONB(), nullable=False),
+        sa.Column("metadata", postgresql.JSONB(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column(
+            "updated_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("assistant_id", name=op.f("pk_assistant")),
+    )
+    op.create_index(op.f("ix_assistant_created_at"), "assistant", ["created_at"], unique=False)
+    op.create_index(op.f("ix_assistant_graph_id"), "assistant", ["graph_id"], unique=False)
+
+
+def _make_assistant_version() -> None:
+    op.create_table(
+        "assistant_version",
+        sa.Column("assistant_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("graph_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("description", sa.String(), nullable=True),
+        sa.Column("config", postgresql.JSONB(), nullable=False),
+        sa.Column("context", postgresql.JSONB(), nullable=False),
+        sa.Column("metadata", postgresql.JSONB(), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("assistant_id", "version", name=op.f("pk_assistant_version")),
+    )
+
+
+def _make_cron() -> None:
+    op.create_table(
+        "cron",
+        sa.Column("cron_id", sa.Uuid(), nullable=False),
+        sa.Column("assistant_id", sa.Uuid(), nullable=False),
+        sa.Column("thread_id", sa.Uuid(), nullable=True),
+        sa.Column("user_id", sa.String(), server_default="", nullable=False),
+        sa.Column("schedule", sa.String(), nullable=False),
+        sa.Column("timezone", sa.String(), nullable=True),
+        sa.Column("end_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_run_date", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("on_run_completed", sa.String(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(), nullable=False),
+        sa.Column("payload", postgresql.JSONB(), nullable=False),
+        sa.Column("name", sa.String(), nullable=True),
+        sa.Column("policy", postgresql.JSONB(none_as_null=True), nullable=True),
+        sa.Column("revision", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("consecutive_failures", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("fault", sa.String(), nullable=True),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column(
+            "updated_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.CheckConstraint("on_run_completed IN ('delete', 'keep')", name=op.f("ck_cron_on_run_completed")),
+        sa.PrimaryKeyConstraint("cron_id", name=op.f("pk_cron")),
+    )
+    op.create_index(op.f("ix_cron_assistant_id"), "cron", ["assistant_id"], unique=False)
+    op.create_index(
+        "ix_cron_metadata",
+        "cron",
+        ["metadata"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_ops={"metadata": "jsonb_path_ops"},
+    )
+    op.create_index(
+        "ix_cron_next_run_date", "cron", ["next_run_date"], unique=False, postgresql_where=sa.text("enabled")
+    )
+    op.create_index(
+        "ix_cron_thread_id", "cron", ["thread_id"], unique=False, postgresql_where=sa.text("thread_id IS NOT NULL")
+    )
+    op.create_index(
+        op.f("ix_cron_user_id_created_at_cron_id"), "cron", ["user_id", "created_at", "cron_id"], unique=False
+    )
+
+
+def _make_cron_event() -> None:
+    op.create_table(
+        "cron_event",
+        sa.Column("event_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("cron_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.String(), server_default="", nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.Column("snapshot", postgresql.JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("event_id", name=op.f("pk_cron_event")),
+    )
+    op.create_index(op.f("ix_cron_event_cron_id_event_id"), "cron_event", ["cron_id", "event_id"], unique=False)
+
+
+def _make_firing() -> None:
+    op.create_table(
+        "firing",
+        sa.Column("firing_id", sa.Uuid(), nullable=False),
+        sa.Column("cron_id", sa.Uuid(), nullable=False),
+        sa.Column("fire_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("trigger", sa.String(), nullable=False),
+        sa.Column("request_id", sa.String(), nullable=True),
+        sa.Column("cron_revision", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.String(), server_default="", nullable=False),
+        sa.Column("assistant_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=True),
+        sa.Column("run_id", sa.Uuid(), nullable=True),
+        sa.Column("thread_id", sa.Uuid(), nullable=True),
+        sa.Column("due_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lag_ms", sa.Integer(), nullable=True),
+        sa.Column("missed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("missed_count", sa.Integer(), nullable=True),
+        sa.Column("error", postgresql.JSONB(none_as_null=True), nullable=True),
+        sa.Column("usage", postgresql.JSONB(none_as_null=True), nullable=True),
+        sa.Column("output", sa.String(), nullable=True),
+        sa.CheckConstraint(
+            "outcome IN ('due', 'started', 'skipped', 'success', 'error', 'timeout', 'interrupted')",
+            name=op.f("ck_firing_outcome"),
+        ),
+        sa.CheckConstraint("trigger IN ('schedule', 'catchup', 'manual', 'backfill')", name=op.f("ck_firing_trigger")),
+        sa.PrimaryKeyConstraint("firing_id", name=op.f("pk_firing")),
+    )
+    op.create_index("ix_firing_due", "firing", ["fire_time"], unique=False, postgresql_where=sa.text("outcome = 'due'"))
+    op.create_index(
+        "uq_firing_fire_time",
+        "firing",
+        ["cron_id", "fire_time"],
+        unique=True,
+        postgresql_where=sa.text("trigger IN ('schedule', 'catchup')"),
+    )
+    op.create_index(
+        "uq_firing_request",
+        "firing",
+        ["cron_id", "request_id", "fire_time"],
+        unique=True,
+        postgresql_where=sa.text("request_id IS NOT NULL"),
+    )
+
+
+def _make_outbox() -> None:
+    op.create_table(
+        "outbox",
+        sa.Column("outbox_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("cron_id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("outbox_id", name=op.f("pk_outbox")),
+    )
+
+
+def _make_thread() -> None:
+    op.create_table(
+        "thread",
+        sa.Column("thread_id", sa.Uuid(), nullable=False),
+        sa.Column("status", sa.String(), server_default="idle", nullable=False),
+        sa.Column("rest_status", sa.String(), server_default="idle", nullable=False),
+        sa.Column("metadata", postgresql.JSONB(), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("config", postgresql.JSONB(), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("values", postgresql.JSONB(none_as_null=True), nullable=True),
+        sa.Column("interrupts", postgresql.JSONB(), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("error", postgresql.JSONB(none_as_null=True), nullable=True),
+        sa.Column("active_run_id", sa.Uuid(), nullable=True),
+        sa.Column("user_id", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column(
+            "updated_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column(
+            "state_updated_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("status IN ('idle', 'busy', 'interrupted', 'error')", name=op.f("ck_thread_status")),
+        sa.PrimaryKeyConstraint("thread_id", name=op.f("pk_thread")),
+    )
+    op.create_index(op.f("ix_thread_created_at"), "thread", ["created_at"], unique=False)
+    op.create_index(
+        "ix_thread_deleted_at",
+        "thread",
+        ["deleted_at"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_thread_metadata",
+        "thread",
+        ["metadata"],
+        unique=False,
+        postgresql_using="gin",
+        postgresql_ops={"metadata": "jsonb_path_ops"},
+    )
+
+
+def _make_worker() -> None:
+    op.create_table(
+        "worker",
+        sa.Column("worker_id", sa.Uuid(), nullable=False),
+        sa.Column("hostname", sa.String(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("slots", sa.Integer(), nullable=False),
+        sa.Column(
+            "started_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("worker_id", name=op.f("pk_worker")),
+    )
+
+
+def _make_run() -> None:
+    op.create_table(
+        "run",
+        sa.Column("run_id", sa.Uuid(), nullable=False),
+        sa.Column("thread_id", sa.Uuid(), nullable=False),
+        sa.Column("assistant_id", sa.Uuid(), nullable=False),
+        sa.Column("graph_id", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("metadata", postgresql.JSONB(), nullable=False),
+        sa.Column("kwargs", postgresql.JSONB(), nullable=False),
+        sa.Column("multitask_strategy", sa.String(), nullable=False),
+        sa.Column("on_completion", sa.String(), nullable=False),
+        sa.Column("cron_id", sa.Uuid(), nullable=True),
+        sa.Column("firing_id", sa.Uuid(), nullable=True),
+        sa.Column("fire_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("seq", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("owner", sa.Uuid(), nullable=True),
+        sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("crash_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("error", postgresql.JSONB(none_as_null=True), nullable=True),
+        sa.Column("user_id", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column(
+            "updated_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "multitask_strategy IN ('reject', 'rollback', 'interrupt', 'enqueue')",
+            name=op.f("ck_run_multitask_strategy"),
+        ),
+        sa.CheckConstraint("on_completion IN ('delete', 'keep')", name=op.f("ck_run_on_completion")),
+        sa.CheckConstraint(
+            "status IN ('pending', 'running', 'success', 'error', 'timeout', 'interrupted')", name=op.f("ck_run_status")
+        ),
+        sa.ForeignKeyConstraint(["thread_id"], ["thread.thread_id"], name=op.f("fk_run_thread_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run")),
+    )
+    op.create_index("ix_run_owner", "run", ["owner"], unique=False, postgresql_where=sa.text("status = 'running'"))
+    op.create_index("ix_run_pending", "run", ["seq"], unique=False, postgresql_where=sa.text("status = 'pending'"))
+    op.create_index(op.f("ix_run_thread_id_seq"), "run", ["thread_id", "seq"], unique=False)
+    op.create_index("uq_run_running", "run", ["thread_id"], unique=True, postgresql_where=sa.text("status = 'running'"))
+
+
+def downgrade() -> None:
+    for name in (
+        "ostinato_delete_run",
+        "ostinato_delete_thread",
+        "ostinato_finish",
+        "ostinato_start",
+        "ostinato_enqueue",
+        "ostinato_claim",
+        "ostinato_thread_config",
+        "ostinato_run_kwargs",
+        "ostinato_object",
+    ):
+        op.execute(f"DROP FUNCTION {name}")
+    for name in ("run", "worker", "thread", "outbox", "firing", "cron_event", "cron", "assistant_version", "assistant"):
+        op.drop_table(name)

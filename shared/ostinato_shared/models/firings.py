@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ostinato_shared.models.base import Model, one_of
+from ostinato_shared.models.states import Outcome, Trigger
+
+
+class Firing(Model):
+    """The ledger: what became of one fire time of one cron. Outlives cron, thread and run."""
+
+    __tablename__ = "firing"
+    __table_args__ = (
+        CheckConstraint(one_of("outcome", Outcome), name="outcome"),
+        CheckConstraint(one_of("trigger", Trigger), name="trigger"),
+        # One fire time, one row: whoever comes second changes nothing.
+        Index(
+            "uq_firing_fire_time",
+            "cron_id",
+            "fire_time",
+            unique=True,
+            postgresql_where=text("trigger IN ('schedule', 'catchup')"),
+        ),
+        Index(
+            "uq_firing_request",
+            "cron_id",
+            "request_id",
+            "fire_time",
+            unique=True,
+            postgresql_where=text("request_id IS NOT NULL"),
+        ),
+        Index("ix_firing_due", "fire_time", postgresql_where=text("outcome = 'due'")),
+    )
+
+    firing_id: Mapped[UUID] = mapped_column(primary_key=True)
+    cron_id: Mapped[UUID]
+    fire_time: Mapped[datetime]
+    outcome: Mapped[str]
+    reason: Mapped[str | None]
+    trigger: Mapped[str]
+    request_id: Mapped[str | None]
+    cron_revision: Mapped[int]
+    user_id: Mapped[str] = mapped_column(server_default="")
+    assistant_id: Mapped[UUID]
+    name: Mapped[str | None]
+    run_id: Mapped[UUID | None]
+    thread_id: Mapped[UUID | None]
+    due_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    lag_ms: Mapped[int | None]  # from fire_time to the claim
+    missed_until: Mapped[datetime | None]  # a gap: the last fire time that this row accounts for
+    missed_count: Mapped[int | None]
+    error: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    usage: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    output: Mapped[str | None]  # capped excerpt

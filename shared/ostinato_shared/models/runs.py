@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ostinato_shared.models.base import Model, one_of
+from ostinato_shared.models.states import MultitaskStrategy, OnCompletion, RunStatus
+
+
+class Run(Model):
+    """One execution of an assistant on a thread. `owner` and `attempt` fence what a worker may still write."""
+
+    __tablename__ = "run"
+    __table_args__ = (
+        CheckConstraint(one_of("status", RunStatus), name="status"),
+        CheckConstraint(one_of("multitask_strategy", MultitaskStrategy), name="multitask_strategy"),
+        CheckConstraint(one_of("on_completion", OnCompletion), name="on_completion"),
+        Index(None, "thread_id", "seq"),
+        Index("ix_run_pending", "seq", postgresql_where=text("status = 'pending'")),
+        Index("ix_run_owner", "owner", postgresql_where=text("status = 'running'")),
+        # The backstop behind thread.active_run_id: never two running runs on one thread.
+        Index("uq_run_running", "thread_id", unique=True, postgresql_where=text("status = 'running'")),
+    )
+
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    thread_id: Mapped[UUID] = mapped_column(ForeignKey("thread.thread_id", ondelete="CASCADE"))
+    assistant_id: Mapped[UUID]
+    graph_id: Mapped[str]
+    status: Mapped[str]
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
+    kwargs: Mapped[dict[str, Any]]
+    multitask_strategy: Mapped[str]
+    on_completion: Mapped[str]  # what becomes of the thread when the run is over
+    cron_id: Mapped[UUID | None]
+    firing_id: Mapped[UUID | None]
+    fire_time: Mapped[datetime | None]
+    seq: Mapped[int] = mapped_column(BigInteger, Identity())  # the order of a thread's queue: clocks may step back
+    owner: Mapped[UUID | None]
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    crash_count: Mapped[int] = mapped_column(server_default="0")
+    error: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    user_id: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]

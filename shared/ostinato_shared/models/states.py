@@ -1,0 +1,63 @@
+"""The closed sets that are stored as text."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ThreadStatus(StrEnum):
+    IDLE = "idle"
+    BUSY = "busy"
+    INTERRUPTED = "interrupted"
+    ERROR = "error"
+
+
+class RunStatus(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCESS = "success"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+
+
+class MultitaskStrategy(StrEnum):
+    REJECT = "reject"
+    ROLLBACK = "rollback"
+    INTERRUPT = "interrupt"
+    ENQUEUE = "enqueue"
+
+
+class OnCompletion(StrEnum):
+    DELETE = "delete"
+    KEEP = "keep"
+
+
+class Trigger(StrEnum):
+    SCHEDULE = "schedule"
+    CATCHUP = "catchup"
+    MANUAL = "manual"
+    BACKFILL = "backfill"
+
+
+class Outcome(StrEnum):
+    DUE = "due"
+    STARTED = "started"
+    SKIPPED = "skipped"
+    SUCCESS = "success"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+
+
+class SkipReason(StrEnum):
+    """Why a fire time made no run: stands in the firing's `reason`."""
+
+    DELETED = "deleted"
+    DISABLED = "disabled"
+    ENDED = "ended"
+    THREAD_GONE = "thread_gone"
+    ASSISTANT_GONE = "assistant_gone"
+    THREAD_BUSY = "thread_busy"
+    MISSED = "missed"
+    INVALID = "invalid"

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ostinato_shared.models.base import Model
+
+
+class Worker(Model):
+    """A worker process's lease. A run whose owner's lease has expired is orphaned."""
+
+    __tablename__ = "worker"
+
+    worker_id: Mapped[UUID] = mapped_column(primary_key=True)
+    hostname: Mapped[str]
+    pid: Mapped[int]
+    slots: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    expires_at: Mapped[datetime]

@@ -1,0 +1,47 @@
+"""What an operator sets, read from the environment by the main modules only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings of every process. `DATABASE_URI` and `REDIS_URI` are the names that LangGraph's own images use."""
+
+    model_config = SettingsConfigDict(env_prefix="OSTINATO_", extra="ignore", populate_by_name=True)
+
+    database_uri: SecretStr = Field(validation_alias=AliasChoices("DATABASE_URI", "database_uri"))
+    redis_uri: SecretStr = Field(validation_alias=AliasChoices("REDIS_URI", "redis_uri"))
+    config: Path = Path("langgraph.json")  # the user's project: OSTINATO_CONFIG
+    host: str = "127.0.0.1"
+    port: int = Field(default=2024, ge=1, le=65535)
+    allow_origin: Annotated[list[str], NoDecode] = Field(
+        default_factory=list
+    )  # browser origins let in; comma-separated
+    slots: int = Field(default=200, ge=1, le=1000)  # runs at a time in one worker process
+    lease_seconds: float = Field(default=30.0, ge=0.5)  # a worker not heard of for so long has lost its runs
+    drain_seconds: float = Field(default=20.0, ge=0)  # what runs under way get when a worker is asked to stop
+    beat_lease_seconds: float = Field(default=3.0, ge=0.5)  # a standby beat takes over after so long
+    log_level: str = "INFO"
+    log_json: bool = False
+
+    @field_validator("allow_origin", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @property
+    def database_dsn(self) -> str:
+        """The libpq URI, whatever dialect prefix the given one carries."""
+        uri = self.database_uri.get_secret_value()
+        scheme, _, rest = uri.partition("://")
+        return f"postgresql://{rest}" if scheme.startswith("postgres") else uri
+
+    @property
+    def redis_url(self) -> str:
+        """The broker's URL."""
+        return self.redis_uri.get_secret_value()
