@@ -1,0 +1,5 @@
+from ostinato_shared.errors import UnavailableError
+
+
+class EmbeddedServerError(UnavailableError):
+    """An embedded server cannot be started; the message says what to do."""
