@@ -1,0 +1,148 @@
+"""When a schedule fires: expression and zone in, instants in UTC out. Pure: time comes in as an argument."""
+
+from __future__ import annotations
+
+import zoneinfo
+from dataclasses import dataclass, field
+from datetime import MAXYEAR, UTC, datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from ostinato_shared import schedule_grammar
+from ostinato_shared.errors import InvalidScheduleError, InvalidTimezoneError
+from ostinato_shared.walltimes import WallTimes
+
+if TYPE_CHECKING:
+    from ostinato_shared.schedule_grammar import Fields
+
+SECOND = timedelta(seconds=1)
+EARLIEST = datetime(1, 1, 3, tzinfo=UTC)  # before it, some zones' local time is not a datetime
+
+# The calendar repeats after 400 years, and after 2100 the zones' clock changes follow one yearly rule:
+# what does not come within 400 years never comes.
+REGULAR_SINCE = 2100
+CALENDAR_CYCLE = 400
+
+CACHED_SCHEDULES = 4096  # some 10 MB at most; a parse costs 50 times a step
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A cron expression's fields, and when they come."""
+
+    fields: Fields
+    _wall_times: WallTimes = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_wall_times", WallTimes(self.fields))
+
+    def next_after(self, after: datetime, zone: ZoneInfo) -> datetime | None:
+        """The first fire time strictly after an aware `after`, in UTC; None when there is none up to the year 9999.
+
+        A schedule of fixed wall times fires once for each of them: at the first instant after the gap if the clock
+        skips it, at the first of two if the clock repeats it. One that follows elapsed time fires at every real
+        instant whose local clock matches.
+        """
+        if after.tzinfo is None:
+            raise ValueError("`after` needs a time zone")
+        try:
+            after = max(after, EARLIEST).astimezone(UTC).replace(microsecond=0)
+            last_year = min(max(after.year, REGULAR_SINCE) + CALENDAR_CYCLE, MAXYEAR)
+            if self.fields.elapsed:
+                return self._next_elapsed(after + SECOND, zone, last_year)
+            return self._next_fixed(after, zone, last_year)
+        except OverflowError:  # the next match lies past the last datetime, in the zone or in UTC
+            return None
+
+    def _next_fixed(self, after: datetime, zone: ZoneInfo, last_year: int) -> datetime | None:
+        wall = _wall(after, zone) + SECOND
+        while (match := self._wall_times.at_or_after(wall, last_year=last_year)) is not None:
+            instant, second = _instants(match, zone)
+            if instant > second:
+                instant = _clock_change(zone, second, instant)
+            if instant > after:
+                return instant
+            wall = match + SECOND  # `after` is in the second of two hours: this match was in the first
+        return None
+
+    def _next_elapsed(self, start: datetime, zone: ZoneInfo, last_year: int) -> datetime | None:
+        """The first match at or after `start`."""
+        wall = _wall(start, zone)
+        instant = self._first_elapsed(start, wall, zone, last_year)
+        again = _instants(wall, zone)[1]
+        if again <= start:
+            return instant
+        # The clock will be set back to before `wall`, and pass again what matched before `start`.
+        change = _clock_change(zone, start, again)
+        if instant is not None and instant < change:
+            return instant
+        return self._first_elapsed(change, _wall(change, zone), zone, last_year)
+
+    def _first_elapsed(self, start: datetime, wall: datetime, zone: ZoneInfo, last_year: int) -> datetime | None:
+        while (match := self._wall_times.at_or_after(wall, last_year=last_year)) is not None:
+            instant, second = _instants(match, zone)
+            if instant <= second:
+                return instant if instant >= start else second
+            wall = _wall(_clock_change(zone, second, instant), zone)  # the clock skips this match
+        return None
+
+
+def parse_schedule(expression: str) -> Schedule:
+    """The schedule of a cron expression. Raises InvalidScheduleError."""
+    if not isinstance(expression, str):
+        raise InvalidScheduleError(str(expression), "It is not text.")
+    return _parse(expression)
+
+
+@lru_cache(maxsize=CACHED_SCHEDULES)
+def _parse(expression: str) -> Schedule:
+    return Schedule(schedule_grammar.parse(expression))
+
+
+def parse_timezone(name: str | None) -> ZoneInfo:
+    """The zone of an IANA name, UTC for None. Raises InvalidTimezoneError."""
+    if name is None:
+        return ZoneInfo("UTC")
+    if not isinstance(name, str) or name not in _zone_names():
+        raise InvalidTimezoneError(str(name))
+    return ZoneInfo(name)
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones() - {"localtime"})  # Debian's link to the machine's own zone
+
+
+def next_fire_time(schedule: str, timezone: str | None, *, after: datetime) -> datetime | None:
+    """The first fire time strictly after `after`, in UTC; None when it never comes again. Raises InvalidError."""
+    return parse_schedule(schedule).next_after(after, parse_timezone(timezone))
+
+
+def check_schedule(schedule: str, timezone: str | None, *, now: datetime) -> None:
+    """Raises InvalidScheduleError or InvalidTimezoneError for what no cron may be given, never-firing included."""
+    if next_fire_time(schedule, timezone, after=now) is None:
+        raise InvalidScheduleError(schedule, "It never fires: no moment from now on matches all of its fields.")
+
+
+def _wall(instant: datetime, zone: ZoneInfo) -> datetime:
+    """What the local clock shows, without a zone."""
+    return instant.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def _instants(wall: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """When the local clock shows `wall`: equal, or the first and the second time, or in falling order: never."""
+    local = wall.replace(tzinfo=zone)
+    return local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+
+
+def _clock_change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
+    """The first instant of the new offset, for a clock change in between."""
+    old = before.astimezone(zone).utcoffset()
+    while (seconds := (after - before) // SECOND) > 1:
+        middle = before + seconds // 2 * SECOND
+        if middle.astimezone(zone).utcoffset() == old:
+            before = middle
+        else:
+            after = middle
+    return after
