@@ -39,7 +39,7 @@ IRRELEVANT = {
 }
 
 VariableName = Annotated[str, StringConstraints(pattern=r"^[^=\x00]+$")]
-VariableValue = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+VariableValue = Annotated[str, Field(pattern=r"^[^\x00]*$", coerce_numbers_to_str=True)]
 
 
 class GraphEntry(BaseModel):
@@ -50,7 +50,7 @@ class GraphEntry(BaseModel):
 class ProjectFile(BaseModel):
     """The sections of langgraph.json that Ostinato acts on; the others are looked at in `load_project`."""
 
-    model_config = ConfigDict(extra="allow", coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="allow")
 
     graphs: dict[Annotated[str, Field(min_length=1)], str | GraphEntry] = Field(min_length=1)
     dependencies: list[str] = []
