@@ -47,7 +47,8 @@ class Schedule:
         if after.tzinfo is None:
             raise ValueError("`after` needs a time zone")
         try:
-            after = max(after, EARLIEST).astimezone(UTC).replace(microsecond=0)
+            after = max(after, EARLIEST).astimezone(UTC)
+            after -= timedelta(microseconds=after.microsecond)
             last_year = min(max(after.year, REGULAR_SINCE) + CALENDAR_CYCLE, MAXYEAR)
             if self.fields.elapsed:
                 return self._next_elapsed(after + SECOND, zone, last_year)
@@ -56,35 +57,35 @@ class Schedule:
             return None
 
     def _next_fixed(self, after: datetime, zone: ZoneInfo, last_year: int) -> datetime | None:
-        wall = _wall(after, zone) + SECOND
-        while (match := self._wall_times.at_or_after(wall, last_year=last_year)) is not None:
-            instant, second = _instants(match, zone)
+        start = after.astimezone(zone) + SECOND  # on the local clock
+        while (match := self._wall_times.at_or_after(start, last_year=last_year)) is not None:
+            instant, second = match.astimezone(UTC), _second_time(match)
             if instant > second:
                 instant = _clock_change(zone, second, instant)
             if instant > after:
                 return instant
-            wall = match + SECOND  # `after` is in the second of two hours: this match was in the first
+            start = match + SECOND  # `after` is in the second of two hours: this match was in the first
         return None
 
     def _next_elapsed(self, start: datetime, zone: ZoneInfo, last_year: int) -> datetime | None:
         """The first match at or after `start`."""
-        wall = _wall(start, zone)
-        instant = self._first_elapsed(start, wall, zone, last_year)
-        again = _instants(wall, zone)[1]
+        instant = self._first_elapsed(start, zone, last_year)
+        again = _second_time(start.astimezone(zone))
         if again <= start:
             return instant
-        # The clock will be set back to before `wall`, and pass again what matched before `start`.
+        # The clock will be set back, and pass again what matched before `start`.
         change = _clock_change(zone, start, again)
         if instant is not None and instant < change:
             return instant
-        return self._first_elapsed(change, _wall(change, zone), zone, last_year)
+        return self._first_elapsed(change, zone, last_year)
 
-    def _first_elapsed(self, start: datetime, wall: datetime, zone: ZoneInfo, last_year: int) -> datetime | None:
-        while (match := self._wall_times.at_or_after(wall, last_year=last_year)) is not None:
-            instant, second = _instants(match, zone)
+    def _first_elapsed(self, start: datetime, zone: ZoneInfo, last_year: int) -> datetime | None:
+        local = start.astimezone(zone)
+        while (match := self._wall_times.at_or_after(local, last_year=last_year)) is not None:
+            instant, second = match.astimezone(UTC), _second_time(match)
             if instant <= second:
                 return instant if instant >= start else second
-            wall = _wall(_clock_change(zone, second, instant), zone)  # the clock skips this match
+            local = _clock_change(zone, second, instant).astimezone(zone)  # the clock skips this match
         return None
 
 
@@ -125,15 +126,11 @@ def check_schedule(schedule: str, timezone: str | None, *, now: datetime) -> Non
         raise InvalidScheduleError(schedule, "It never fires: no moment from now on matches all of its fields.")
 
 
-def _wall(instant: datetime, zone: ZoneInfo) -> datetime:
-    """What the local clock shows, without a zone."""
-    return instant.astimezone(zone).replace(tzinfo=None, fold=0)
-
-
-def _instants(wall: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """When the local clock shows `wall`: equal, or the first and the second time, or in falling order: never."""
-    local = wall.replace(tzinfo=zone)
-    return local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+def _second_time(local: datetime) -> datetime:
+    """When the clock shows `local` again. The one instant if it does so once; before the first if it never does."""
+    zone, hour, minute, second = local.tzinfo, local.hour, local.minute, local.second
+    # replace(fold=1) takes twice as long.
+    return datetime(local.year, local.month, local.day, hour, minute, second, 0, zone, fold=1).astimezone(UTC)
 
 
 def _clock_change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:

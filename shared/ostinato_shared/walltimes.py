@@ -27,16 +27,16 @@ class WallTimes:
         self._days_by_shape: dict[tuple[int, int], tuple[int, ...]] = {}  # 28 at most
 
     def at_or_after(self, start: datetime, *, last_year: int) -> datetime | None:
-        """The first match at or after a naive `start`, None when there is none up to the end of `last_year`."""
+        """The first match at or after `start` on its own clock, None when there is none up to `last_year`."""
         if self._has_date(start):
             time = self._time_at_or_after(start.hour, start.minute, start.second)
             if time is not None:
-                return datetime(start.year, start.month, start.day, *time)  # noqa: DTZ001 - wall times have no zone
+                return datetime(start.year, start.month, start.day, *time, tzinfo=start.tzinfo)
         date = self._date_after(start, last_year)
         if date is None:
             return None
         fields = self._fields
-        return datetime(*date, fields.hours[0], fields.minutes[0], fields.seconds[0])  # noqa: DTZ001 - likewise
+        return datetime(*date, fields.hours[0], fields.minutes[0], fields.seconds[0], tzinfo=start.tzinfo)
 
     def _has_date(self, start: datetime) -> bool:
         fields = self._fields
