@@ -1,0 +1,3 @@
+from ostinato_cli.main import app
+
+app()

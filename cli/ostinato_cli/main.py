@@ -1,0 +1,179 @@
+"""The `ostinato` command. Each command imports what it needs when it runs, so that `--help` is quick."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from typer.core import TyperGroup
+
+from ostinato_shared.errors import OstinatoError
+
+# ruff: noqa: PLC0415 - see above
+
+
+class Commands(TyperGroup):
+    """Tells people what to do; a traceback is for faults of ours."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OstinatoError as error:
+            reason = str(error)
+        except ValidationError as error:
+            reason = _settings_advice(error)
+        typer.secho(f"Error: {reason}", err=True, fg=typer.colors.RED)
+        raise typer.Exit(1)
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they print variables, and with them passwords
+    help=(
+        "A self-hosted cron server for LangGraph assistants.\n\n"
+        "Start here: `ostinato dev` in the folder of your langgraph.json. In production run `api`, `beat` and any "
+        "number of `worker`s, with DATABASE_URI and REDIS_URI set, after `ostinato db upgrade`."
+    ),
+)
+db = typer.Typer(no_args_is_help=True, help="Look after the database.")
+app.add_typer(db, name="db")
+
+Config = Annotated[Path, typer.Option("--config", envvar="OSTINATO_CONFIG", help="The langgraph.json of your project.")]
+CONFIG = Path("langgraph.json")
+
+
+@app.command()
+def dev(  # noqa: PLR0917 - Typer calls it by name
+    config: Config = CONFIG,
+    host: Annotated[str, typer.Option(envvar="OSTINATO_HOST", help="Where the api listens.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="OSTINATO_PORT", min=0, max=65535, help="The api's port; 0 takes any that is free.")
+    ] = 2024,
+    data_dir: Annotated[Path, typer.Option(help="Where the embedded servers keep their data.")] = Path(".ostinato"),
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes; one per processor core is plenty.")] = 1,
+    flower: Annotated[bool, typer.Option(help="Run Flower, the view of workers and tasks.")] = True,  # noqa: FBT002 - Typer's form of a flag
+    browser: Annotated[bool, typer.Option(help="Open the api's page when all is ready (only from a desktop).")] = True,  # noqa: FBT002 - likewise
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="A browser origin to let in, such as https://app.example.com; repeatable.")
+    ] = None,
+) -> None:
+    """Run everything on this machine: Postgres, Valkey, api, beat, workers, Flower.
+
+    DATABASE_URI or REDIS_URI in the environment replace the embedded servers, each by itself. Ctrl-C stops everything,
+    the data stays in the data folder. The servers come with the extra `embedded`.
+    """
+    from ostinato_cli.dev import DevOptions, run_dev
+
+    options = DevOptions(
+        config=config, host=host, port=port, data_dir=data_dir, workers=workers, flower=flower, browser=browser,
+        allow_origin=tuple(allow_origin or ()),
+    )  # fmt: skip
+    try:
+        code = run_dev(options)
+    except KeyboardInterrupt:  # before the supervisor listens, or once more while the servers end
+        code = 130
+    raise typer.Exit(code)
+
+
+@app.command()
+def api(
+    config: Config = CONFIG,
+    host: Annotated[str | None, typer.Option(help="Where to listen [default: 127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="The port [default: 2024].")] = None,
+) -> None:
+    """Run the HTTP api: the LangGraph contract, and Ostinato's own endpoints. Run as many as you like."""
+    _set(config=config, host=host, port=port)
+    from ostinato_cli.api_process import run
+    from ostinato_shared.settings import Settings
+
+    run(Settings())
+
+
+@app.command()
+def beat() -> None:
+    """Run the scheduler. Run two or more: one leads, the others take over within seconds."""
+    from ostinato_beat.main import run
+
+    from ostinato_shared.settings import Settings
+
+    run(Settings())
+
+
+@app.command()
+def worker(
+    config: Config = CONFIG,
+    slots: Annotated[int | None, typer.Option(help="Runs at a time in this process [default: 200].")] = None,
+) -> None:
+    """Run the assistants of your project. Run one per processor core."""
+    _set(config=config, slots=slots)
+    from ostinato_worker.main import run
+
+    from ostinato_shared.settings import Settings
+
+    run(Settings())
+
+
+@app.command()
+def flower() -> None:
+    """Run Flower. FLOWER_BASIC_AUTH=user:password must be set; FLOWER_ADDRESS and FLOWER_PORT may be."""
+    from ostinato_cli.flower import FlowerAccess
+
+    access = FlowerAccess.from_environment()
+    from ostinato_cli.flower_process import run
+    from ostinato_shared.settings import Settings
+
+    run(Settings(), access)
+
+
+@app.command()
+def doctor(config: Config = CONFIG) -> None:
+    """Check settings, database, Redis and project; say what to do about each fault. Exit code 1 if there is one."""
+    _set(config=config)
+    from ostinato_cli.doctor import examine
+
+    findings = list(examine())
+    for finding in findings:
+        typer.secho(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.text}", fg=None if finding.ok else typer.colors.RED)
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@app.command(hidden=True)
+def check(config: Config = CONFIG) -> None:
+    """Import the project's graphs, as api and workers will."""
+    from ostinato_shared import logs
+    from ostinato_shared.project import load_project
+
+    logs.configure(level="WARNING")
+    load_project(config)
+
+
+@db.command()
+def upgrade() -> None:
+    """Create or migrate the tables in DATABASE_URI. Safe to run again, and beside a running server."""
+    from ostinato_cli.doctor import reach_database
+    from ostinato_shared import logs, migrate
+    from ostinato_shared.settings import Settings
+
+    settings = Settings()
+    logs.configure(level="WARNING", as_json=settings.log_json)
+    reach_database(settings)
+    migrate.upgrade(settings.database_dsn)
+    typer.echo(f"The database is at revision {migrate.head()}.")
+
+
+def _set(**values: object) -> None:
+    """What the command line says goes where every process reads it."""
+    for name, value in values.items():
+        if value is not None:
+            os.environ[f"OSTINATO_{name.upper()}"] = str(value)
+
+
+def _settings_advice(error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors(include_input=False, include_url=False):
+        field = str(fault["loc"][0]).upper() if fault["loc"] else "settings"
+        name = field if field in {"DATABASE_URI", "REDIS_URI"} else f"OSTINATO_{field}"
+        faults.append(f"{name} is not set" if fault["type"] == "missing" else f"{name}: {fault['msg']}")
+    return f"{'; '.join(faults)}. Set it in the environment, or run `ostinato dev`, which brings its own servers."
