@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from chat_models import chat_model
 from langchain.agents import create_agent
 from langchain_core.tools import tool
-from models import chat_model
 
 
 @tool

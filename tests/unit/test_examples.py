@@ -69,7 +69,7 @@ async def test_other_questions_are_answered_without_a_tool(project: Project) -> 
     ],
 )
 def test_a_key_chooses_the_real_model(environ: dict[str, str], model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    models = importlib.import_module("models")
+    models = importlib.import_module("chat_models")
     monkeypatch.setattr(models, "init_chat_model", lambda name: name)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
@@ -81,7 +81,7 @@ def test_a_key_chooses_the_real_model(environ: dict[str, str], model: str, monke
 def test_a_key_without_its_package_says_so_and_the_scripted_model_answers(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    models = importlib.import_module("models")
+    models = importlib.import_module("chat_models")
 
     def refuse(name: str) -> None:
         raise ImportError(f"pip install the package of {name}")
