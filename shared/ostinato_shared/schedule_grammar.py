@@ -22,7 +22,7 @@ ALIASES = {
     "@hourly": "0 * * * *",
 }
 FIELD_NAMES = ("minute", "hour", "day of month", "month", "day of week", "second", "year")
-DAY_OF_MONTH, DAY_OF_WEEK = 2, 4
+DAY_OF_MONTH, MONTH, DAY_OF_WEEK = 2, 3, 4
 ALL_FIELDS = len(FIELD_NAMES)
 FIELD_COUNTS = (5, 6, ALL_FIELDS)
 LEAST_FIELDS = FIELD_COUNTS[0]
@@ -38,7 +38,10 @@ _NEAREST_WEEKDAY = re.compile(r"(\d+)w|w(\d+)")
 
 _WEEKDAY_NAMES = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_NUMBERS = {name: n for n, name in enumerate(_WEEKDAY_NAMES)} | {name: n for n, name in enumerate(_MONTH_NAMES, 1)}
+_NUMBERS = {
+    MONTH: {name: n for n, name in enumerate(_MONTH_NAMES, start=1)},
+    DAY_OF_WEEK: {name: n for n, name in enumerate(_WEEKDAY_NAMES)},
+}
 
 Last = Literal["l"]
 Value = int | Literal["*", "l"]
@@ -94,12 +97,12 @@ def _without_equal_range(item: str, index: int) -> str:
     bounds = _RANGE.fullmatch(item)
     if bounds is None:
         return item
-    low, high = _number(bounds[1]), _number(bounds[2])
+    low, high = _number(bounds[1], index), _number(bounds[2], index)
     return bounds[1] if low is not None and low == high else item
 
 
-def _number(bound: str) -> int | None:
-    return int(bound) if bound.isdigit() else _NUMBERS.get(bound)
+def _number(bound: str, index: int) -> int | None:
+    return int(bound) if bound.isdigit() else _NUMBERS.get(index, {}).get(bound)
 
 
 def _complaint(fields: list[str]) -> str:

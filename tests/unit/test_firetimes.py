@@ -102,6 +102,8 @@ def test_two_spellings_are_one_schedule(schedule: str, same: str) -> None:
         "0 0 * * 1#2,3",
         "0 0 * * 1-1#2",
         "0 0 * * jan-1",
+        "0 0 1-mon * *",
+        "0 0 * jan-mon *",
         "0 0 1 1 * 0 1969",
         "CRON_TZ=UTC 0 0 * * *",
         "bogus",
