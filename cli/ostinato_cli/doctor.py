@@ -80,7 +80,7 @@ def _redis(settings: Settings) -> str:
             policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
     except (redis.RedisError, ValueError) as error:
         raise UnavailableError(
-            f"Redis does not answer: {error}. Check REDIS_URI (redis://:password@host:port/0) and that the server runs."
+            f"Redis does not answer: {str(error).rstrip('.')}. Check REDIS_URI (redis://:password@host:port/0) and that the server runs."
         ) from error
     if info.get("redis_mode") == "cluster":
         raise UnavailableError("redis: a Cluster cannot move several keys in one step. Use a single server.")
