@@ -18,7 +18,7 @@ COLUMNS = "name,args,state,received,started,runtime,worker,uuid"
 
 def run(settings: Settings, access: FlowerAccess) -> None:
     """Returns after SIGTERM or SIGINT."""
-    logs.configure(level="WARNING", as_json=settings.log_json)
+    logs.configure(level="ERROR", as_json=settings.log_json)
     options.address, options.port = access.host, access.port
     options.basic_auth = [f"{access.user}:{access.password}"]
     options.tasks_columns = COLUMNS

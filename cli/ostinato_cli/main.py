@@ -85,7 +85,7 @@ def api(
 ) -> None:
     """Run the HTTP api: the LangGraph contract, and Ostinato's own endpoints. Run as many as you like."""
     _set(config=config, host=host, port=port)
-    from ostinato_cli.api_process import run
+    from ostinato_api.main import run
     from ostinato_shared.settings import Settings
 
     run(Settings())
@@ -108,9 +108,8 @@ def worker(
 ) -> None:
     """Run the assistants of your project. Run one per processor core."""
     _set(config=config, slots=slots)
-    from ostinato_worker.main import run
-
     from ostinato_shared.settings import Settings
+    from ostinato_worker.main import run
 
     run(Settings())
 
