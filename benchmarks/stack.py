@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
-
 from ostinato_cli.embedded.postgres import EmbeddedPostgres
 from ostinato_cli.embedded.valkey import EmbeddedValkey
 
@@ -66,24 +64,17 @@ def running_stack(*, workers: int) -> Iterator[Stack]:
         )  # fmt: skip
         stack.callback(_stop, process)
         url = f"http://127.0.0.1:{port}"
-        _wait_ready(url, process, folder / "dev.log")
+        _wait_ready(process, folder / "dev.log")
         yield Stack(url, postgres.uri, stamps)
 
 
-def _wait_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_ready(process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
-        if "ready" in log.read_text() and "Ostinato" in log.read_text() and _answers(url):
+        if "ready: api" in log.read_text():
             return
         time.sleep(0.2)
     sys.exit(f"ostinato dev did not get ready:\n{log.read_text()[-4000:]}")
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/ok").status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

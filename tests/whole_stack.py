@@ -80,7 +80,7 @@ def running_dev(
     reader = threading.Thread(target=dev.read)
     reader.start()
     try:
-        dev.wait_for("Ostinato is ready")
+        dev.wait_for("ready: api")
         yield dev
     finally:
         stop(process)
