@@ -81,7 +81,8 @@ def _redis(settings: Settings) -> str:
     except (redis.RedisError, ValueError) as error:
         reason = str(error).rstrip(".")
         raise UnavailableError(
-            f"Redis does not answer: {reason}. Check REDIS_URI (redis://:password@host:port/0) and that the server runs."
+            f"Redis does not answer: {reason}. "
+            "Check REDIS_URI (redis://:password@host:port/0) and that the server runs."
         ) from error
     if info.get("redis_mode") == "cluster":
         raise UnavailableError("redis: a Cluster cannot move several keys in one step. Use a single server.")
