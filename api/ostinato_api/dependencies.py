@@ -1,0 +1,118 @@
+"""What a route may ask for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import structlog
+from fastapi import Depends, Request
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from psycopg_pool import AsyncConnectionPool
+from redis import RedisError
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from ostinato_shared.broker import connect_async
+from ostinato_shared.database import make_engine, make_pool
+from ostinato_shared.project import Project
+from ostinato_shared.settings import Settings
+from ostinato_shared.task_names import QUEUE, WAKE_CHANNEL
+
+log = structlog.get_logger()
+
+SEND_SECONDS = 1.0  # a message is a hint: a Redis that hangs must not hold the connection's next request
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Hints to the other processes, sent after the commit. One that is lost only costs time: a sweep finds the row."""
+
+    redis: Redis
+
+    async def wake_beat(self) -> None:
+        """Tell the leading beat that crons have changed."""
+        await self._try(self.redis.publish(WAKE_CHANNEL, ""))
+
+    async def send(self, message: str, *, queue: str = QUEUE) -> None:
+        """Put a ready-made Celery message on a queue."""
+        await self._try(self.redis.lpush(queue, message))
+
+    async def _try(self, command: Awaitable[object]) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await command
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("hint_not_sent", reason=type(error).__name__)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What lives as long as the process.
+
+    `pool` has autocommit connections with dict rows, for the ostinato_* functions and LangGraph's checkpointer.
+    """
+
+    settings: Settings
+    project: Project
+    sessions: async_sessionmaker[AsyncSession]
+    pool: AsyncConnectionPool[AsyncConnection[DictRow]]
+    redis: Redis
+    sender: Sender
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, project: Project) -> AsyncIterator[Services]:
+    """The process's connections, closed in the end."""
+    engine = make_engine(settings.database_dsn)
+    pool = make_pool(settings.database_dsn)
+    redis = connect_async(settings.redis_url)
+    try:
+        await pool.open(wait=False)
+        sessions = async_sessionmaker(engine, expire_on_commit=False)
+        yield Services(settings, project, sessions, pool, redis, Sender(redis))
+    finally:
+        await pool.close()
+        await redis.aclose()
+        await engine.dispose()
+
+
+def services(request: Request) -> Services:
+    """The services of the app that this request came to."""
+    found: Services = request.app.state.services
+    return found
+
+
+ServicesDep = Annotated[Services, Depends(services)]
+
+
+async def session(services: ServicesDep) -> AsyncIterator[AsyncSession]:
+    """One transaction for one request, committed before the reply; an error rolls it back."""
+    async with services.sessions() as opened, opened.begin():
+        yield opened
+
+
+def sender(services: ServicesDep) -> Sender:
+    return services.sender
+
+
+def project(services: ServicesDep) -> Project:
+    return services.project
+
+
+def pool(services: ServicesDep) -> AsyncConnectionPool[AsyncConnection[DictRow]]:
+    return services.pool
+
+
+def caller() -> str:
+    """The identity of who is asking, `user_id` of what they make; empty while there is no auth."""
+    return ""
+
+
+SessionDep = Annotated[AsyncSession, Depends(session, scope="function")]
+SenderDep = Annotated[Sender, Depends(sender)]
+ProjectDep = Annotated[Project, Depends(project)]
+PoolDep = Annotated[AsyncConnectionPool[AsyncConnection[DictRow]], Depends(pool)]
+CallerDep = Annotated[str, Depends(caller)]

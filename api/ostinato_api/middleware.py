@@ -1,0 +1,150 @@
+"""What stands before every route: who may ask at all, how browsers may read the answer, and a line in the log."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+
+from ostinato_api.errors import answer
+from ostinato_api.json_bodies import MAX_BYTES
+from ostinato_shared.ids import new_id
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger()
+
+EXPOSED = "x-pagination-total, x-pagination-next, content-location, location, x-request-id"
+METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+QUIET = {"/ok"}  # asked every few seconds by whoever supervises the server
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Who is let in while there is no auth: loopback names, and the origins that the operator named."""
+
+    origins: frozenset[str]
+
+    def host(self, header: str) -> bool:
+        """A page that rebinds its own DNS name to this machine still sends that name."""
+        name = _hostname(f"//{header}")
+        return is_loopback(name) or "*" in self.origins or name in {_hostname(origin) for origin in self.origins}
+
+    def origin(self, header: str) -> bool:
+        """Any page that a person visits can send requests to their machine: only known ones are answered."""
+        return header.rstrip("/") in self.origins or "*" in self.origins or is_loopback(_hostname(header))
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host's name or address means this machine."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _hostname(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+class Gate:
+    """The Host and Origin rules, CORS, and the size that a request announces."""
+
+    def __init__(self, app: ASGIApp, *, origins: list[str]) -> None:
+        self.app = app
+        self.doors = Doors(frozenset(origin.rstrip("/") for origin in origins))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refusal = self._refusal(headers)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        origin = headers.get("origin")
+        cors = _cors(origin) if origin else {}
+        scope["ostinato.cors"] = cors
+        if origin and scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+            await Response(status_code=204, headers={**cors, **_preflight(headers)})(scope, receive, send)
+            return
+
+        async def send_readable(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(cors)
+            await send(message)
+
+        await self.app(scope, receive, send_readable)
+
+    def _refusal(self, headers: Headers) -> Response | None:
+        if not self.doors.host(headers.get("host", "")):
+            return answer(403, "This server answers on loopback names only. --allow-origin can name another host.")
+        origin = headers.get("origin")
+        if origin is not None and not self.doors.origin(origin):
+            return answer(403, "Pages of this origin may not use the server. --allow-origin can name it.")
+        length = headers.get("content-length", "")
+        # Small excesses are read to their end by the route, so that the client sees the answer.
+        if length.isdecimal() and int(length[:19]) > MAX_BYTES * 6:
+            return answer(413, f"The request body is larger than {MAX_BYTES // 2**20} MiB.")
+        return None
+
+
+def _cors(origin: str) -> dict[str, str]:
+    return {"access-control-allow-origin": origin, "access-control-expose-headers": EXPOSED, "vary": "Origin"}
+
+
+def _preflight(headers: Headers) -> dict[str, str]:
+    allowed = {
+        "access-control-allow-methods": METHODS,
+        "access-control-allow-headers": headers.get("access-control-request-headers", "*"),
+        "access-control-max-age": "600",
+    }
+    if headers.get("access-control-request-private-network") == "true":
+        allowed["access-control-allow-private-network"] = "true"
+    return allowed
+
+
+class RequestLog:
+    """A request id on every answer and event, and one event a request: no bodies, no keys, no query."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else str(new_id())
+        started = time.perf_counter()
+        status = 500
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, send_marked)
+            finally:
+                level = log.debug if scope["path"] in QUIET else log.info
+                milliseconds = round((time.perf_counter() - started) * 1000, 1)
+                level("request", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
