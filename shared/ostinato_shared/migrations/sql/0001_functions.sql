@@ -25,12 +25,13 @@ $$;
 
 -- Claim a due firing: `due` -> `started` with a run, or `skipped` with the reason. No row: another worker was first.
 -- `due` comes back with the seconds to wait when this server's clock has not reached the fire time.
+-- The run comes back whole (the caller's own snapshot would not show it): `pending` when its thread is busy.
 CREATE FUNCTION ostinato_claim(p_firing_id uuid, p_run_id uuid, p_thread_id uuid, p_owner uuid)
-RETURNS TABLE (outcome text, reason text, wait_seconds float8, claimed_run_id uuid)
+RETURNS TABLE (outcome text, reason text, wait_seconds float8, claimed run)
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-    f firing; c cron; a assistant; t thread;
+    f firing; c cron; a assistant; t thread; r run;
     busy boolean := false;
     why text;
     ids jsonb;
@@ -38,7 +39,7 @@ BEGIN
     SELECT * INTO f FROM firing WHERE firing_id = p_firing_id AND outcome = 'due';
     IF NOT FOUND THEN RETURN; END IF;
     IF f.fire_time > clock_timestamp() THEN
-        RETURN QUERY SELECT 'due', 'early', extract(epoch FROM f.fire_time - clock_timestamp())::float8, NULL::uuid;
+        RETURN QUERY SELECT 'due', 'early', extract(epoch FROM f.fire_time - clock_timestamp())::float8, NULL::run;
         RETURN;
     END IF;
     SELECT * INTO c FROM cron WHERE cron_id = f.cron_id;
@@ -66,7 +67,7 @@ BEGIN
     WHERE firing_id = p_firing_id AND outcome = 'due';
     IF NOT FOUND THEN RETURN; END IF;
     IF why IS NOT NULL THEN
-        RETURN QUERY SELECT 'skipped', why, 0::float8, NULL::uuid;
+        RETURN QUERY SELECT 'skipped', why, 0::float8, NULL::run;
         RETURN;
     END IF;
     IF c.thread_id IS NULL THEN
@@ -97,8 +98,9 @@ BEGIN
             CASE WHEN c.thread_id IS NULL THEN coalesce(c.on_run_completed, 'delete') ELSE 'keep' END,
             c.cron_id, f.firing_id, f.fire_time,
             CASE WHEN NOT busy THEN p_owner END, CASE WHEN busy THEN 0 ELSE 1 END, c.user_id,
-            CASE WHEN NOT busy THEN clock_timestamp() END);
-    RETURN QUERY SELECT 'started', CASE WHEN busy THEN 'queued' END, 0::float8, p_run_id;
+            CASE WHEN NOT busy THEN clock_timestamp() END)
+    RETURNING * INTO r;
+    RETURN QUERY SELECT 'started', CASE WHEN busy THEN 'queued' END, 0::float8, r;
 END $$;
 
 -- Put a run on a thread. `made` comes with whether it is the thread's turn at once (send it) or after others (finish does).
@@ -137,7 +139,7 @@ BEGIN
 END $$;
 
 -- Start the oldest pending run of the given run's thread. No row: nothing is pending there, or a run is under way.
-CREATE FUNCTION ostinato_start(p_run_id uuid, p_owner uuid) RETURNS TABLE (started_run_id uuid)
+CREATE FUNCTION ostinato_start(p_run_id uuid, p_owner uuid) RETURNS SETOF run
 LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     v_thread uuid;
@@ -150,11 +152,10 @@ BEGIN
     SELECT run_id INTO v_run FROM run WHERE thread_id = v_thread AND status = 'pending' ORDER BY seq LIMIT 1;
     IF NOT FOUND THEN RETURN; END IF;
     UPDATE thread SET active_run_id = v_run, status = 'busy' WHERE thread_id = v_thread;
-    UPDATE run SET
+    RETURN QUERY UPDATE run SET
         status = 'running', owner = p_owner, attempt = attempt + 1,
         started_at = coalesce(started_at, clock_timestamp()), updated_at = clock_timestamp()
-    WHERE run_id = v_run;
-    RETURN QUERY SELECT v_run;
+    WHERE run_id = v_run RETURNING *;
 END $$;
 
 -- End a run: run, firing and thread in one transaction. No row: the lease was lost, nothing is changed.

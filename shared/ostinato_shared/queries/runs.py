@@ -1,0 +1,146 @@
+"""What a worker asks of Postgres: claim, start and finish runs, hold its lease. Each is one autocommit statement."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass, fields
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from psycopg import AsyncConnection, Connection
+    from psycopg.rows import DictRow
+    from psycopg_pool import AsyncConnectionPool
+
+    Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
+
+CLAIM = """
+SELECT c.outcome, c.reason, c.wait_seconds, (c.claimed).*
+FROM ostinato_claim(%s, %s, %s, %s) AS c"""
+START = "SELECT * FROM ostinato_start(%s, %s)"
+STRAY = "SELECT * FROM run WHERE run_id = %s AND owner = %s AND status = 'running'"
+STRAY_ON_THREAD = """
+SELECT r.* FROM run AS asked JOIN run AS r USING (thread_id)
+WHERE asked.run_id = %s AND r.owner = %s AND r.status = 'running'"""
+FINISH = """
+SELECT next_run_id
+FROM ostinato_finish(%s, %s, %s, %s::text, %s::text, %s::jsonb, %s::jsonb, %s::jsonb, %s::text)"""
+HAND_ON = """
+UPDATE run SET status = 'pending', owner = NULL, updated_at = clock_timestamp()
+WHERE run_id = %s AND owner = %s AND attempt = %s AND status = 'running' RETURNING run_id"""
+
+RENEW_LEASE = """
+INSERT INTO worker (worker_id, hostname, pid, slots, expires_at)
+VALUES (%s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
+ON CONFLICT (worker_id) DO UPDATE SET expires_at = EXCLUDED.expires_at"""
+EXPIRE_LEASE = "UPDATE worker SET expires_at = clock_timestamp() WHERE worker_id = %s"
+# A lease that still owns runs stays, expired: it is what shows that they are orphaned.
+DROP_SPENT_LEASES = """
+DELETE FROM worker WHERE expires_at < clock_timestamp()
+AND NOT EXISTS (SELECT FROM run WHERE run.owner = worker.worker_id AND run.status = 'running')"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """What executing a run takes of its row."""
+
+    run_id: UUID
+    thread_id: UUID
+    assistant_id: UUID
+    graph_id: str
+    status: str
+    metadata: dict[str, Any]
+    kwargs: dict[str, Any]
+    owner: UUID | None
+    attempt: int
+    cron_id: UUID | None
+    firing_id: UUID | None
+    fire_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What became of a firing; `run` is there when it started one, `pending` if its thread is busy."""
+
+    outcome: str
+    reason: str | None
+    wait_seconds: float
+    run: RunRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended, in the order of the SQL function; JSON as text. `values` None leaves the thread its own."""
+
+    status: str
+    rest_status: str
+    values: str | None = None
+    interrupts: str = "{}"
+    error: str | None = None
+    output: str | None = None
+
+
+async def claim(pool: Pool, firing_id: UUID, *, run_id: UUID, thread_id: UUID, owner: UUID) -> Claim | None:
+    """What became of the firing; None when it was not `due` any more."""
+    row = await _one(pool, CLAIM, (firing_id, run_id, thread_id, owner))
+    if row is None:
+        return None
+    run = None if row["run_id"] is None else _run(row)
+    return Claim(row["outcome"], row["reason"], row["wait_seconds"], run)
+
+
+async def start(pool: Pool, run_id: UUID, *, owner: UUID) -> RunRow | None:
+    """The oldest pending run of this run's thread, now running; None when there is none, or the thread is busy."""
+    row = await _one(pool, START, (run_id, owner))
+    return None if row is None else _run(row)
+
+
+async def stray(pool: Pool, run_id: UUID, *, owner: UUID) -> RunRow | None:
+    """This run, if the owner runs it: its claim was committed though the answer was lost."""
+    row = await _one(pool, STRAY, (run_id, owner))
+    return None if row is None else _run(row)
+
+
+async def stray_on_thread(pool: Pool, run_id: UUID, *, owner: UUID) -> RunRow | None:
+    """The run that the owner runs on this run's thread, for the same reason."""
+    row = await _one(pool, STRAY_ON_THREAD, (run_id, owner))
+    return None if row is None else _run(row)
+
+
+async def finish(pool: Pool, run: RunRow, ending: Ending) -> tuple[UUID | None] | None:
+    """The thread's next pending run, if any, in a tuple; None when the run is not this worker's any more."""
+    fence = (run.run_id, run.owner, run.attempt)
+    row = await _one(pool, FINISH, (*fence, *astuple(ending)))
+    return None if row is None else (row["next_run_id"],)
+
+
+async def hand_on(pool: Pool, run: RunRow) -> bool:
+    """Make the run pending again, for another worker. False: it is not this worker's any more."""
+    return await _one(pool, HAND_ON, (run.run_id, run.owner, run.attempt)) is not None
+
+
+def renew_lease(
+    connection: Connection[Any], worker_id: UUID, *, hostname: str, pid: int, slots: int, seconds: float
+) -> None:
+    """Hold the worker's lease for so many seconds more, by the database's clock."""
+    connection.execute(RENEW_LEASE, (worker_id, hostname, pid, slots, seconds))
+
+
+def release_lease(connection: Connection[Any], worker_id: UUID) -> None:
+    """Let the lease expire now; rows of leases that own no run any more go."""
+    connection.execute(EXPIRE_LEASE, (worker_id,))
+    connection.execute(DROP_SPENT_LEASES)
+
+
+async def _one(pool: Pool, statement: str, arguments: tuple[object, ...]) -> DictRow | None:
+    async with pool.connection() as connection:
+        cursor = await connection.execute(statement, arguments)
+        return await cursor.fetchone()
+
+
+RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
+
+
+def _run(row: DictRow) -> RunRow:
+    return RunRow(*(cast("Any", row[name]) for name in RUN_COLUMNS))

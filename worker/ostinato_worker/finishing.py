@@ -1,0 +1,88 @@
+"""End a run: its row, its thread and its firing, then a word to whoever waits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import psycopg
+import redis
+import structlog
+
+from ostinato_shared import broker
+from ostinato_shared.queries import runs
+from ostinato_shared.task_names import DONE_CHANNEL, QUEUE
+from ostinato_worker.outages import ride_out
+from ostinato_worker.outcomes import failed
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from ostinato_shared.queries.runs import Ending, RunRow
+    from ostinato_worker.runtime import Runtime, UnderWay
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+TAKEN_OVER = "OS001"
+
+
+async def conclude(runtime: Runtime, under_way: UnderWay, graph: asyncio.Task[Ending]) -> None:
+    """Record how the run ended; one that was cancelled to stop the process is handed on."""
+    run = under_way.run
+    if under_way.lost:
+        log.warning("run_lost", run_id=str(run.run_id), attempt=run.attempt)
+    elif not graph.cancelled():
+        await _finish(runtime, run, graph.result())
+    elif runtime.stopping.is_set():
+        await _hand_on(runtime, run)
+    else:
+        await _finish(runtime, run, failed(asyncio.CancelledError("the graph cancelled itself")))
+
+
+async def _finish(runtime: Runtime, run: RunRow, ending: Ending) -> None:
+    finished = await _record(runtime, run, ending)
+    if finished is None:
+        log.warning("run_lost", run_id=str(run.run_id), attempt=run.attempt)
+        return
+    log.info("run_finished", run_id=str(run.run_id), graph=run.graph_id, status=ending.status, **_cron(run))
+    await _tell(runtime, run.run_id, next_run_id=finished[0])
+
+
+async def _record(runtime: Runtime, run: RunRow, ending: Ending) -> tuple[UUID | None] | None:
+    """As `queries.runs.finish`; never gives up, since a run that ended must say so."""
+    try:
+        return await ride_out(lambda: runs.finish(runtime.pool, run, ending), what="finish")
+    except psycopg.Error as error:
+        if error.sqlstate == TAKEN_OVER:
+            return None
+        if ending.values is None:
+            raise
+        log.warning("values_refused", run_id=str(run.run_id), error=type(error).__name__)
+        return await _record(runtime, run, failed(error))
+
+
+async def _hand_on(runtime: Runtime, run: RunRow) -> None:
+    if not await ride_out(lambda: runs.hand_on(runtime.pool, run), what="hand_on"):
+        log.warning("run_lost", run_id=str(run.run_id), attempt=run.attempt)
+        return
+    log.info("run_handed_on", run_id=str(run.run_id), attempt=run.attempt)
+    await _send(runtime, broker.run_message(run.run_id), run_id=run.run_id)
+
+
+async def _tell(runtime: Runtime, run_id: UUID, *, next_run_id: UUID | None) -> None:
+    if next_run_id is not None:
+        await _send(runtime, broker.run_message(next_run_id), run_id=next_run_id)
+    try:
+        await runtime.redis.publish(DONE_CHANNEL, str(run_id))
+    except redis.RedisError as error:
+        log.warning("done_not_told", run_id=str(run_id), error=type(error).__name__)  # waiters look by themselves
+
+
+async def _send(runtime: Runtime, message: str, *, run_id: UUID) -> None:
+    try:
+        await runtime.redis.lpush(QUEUE, message)
+    except redis.RedisError as error:
+        log.warning("run_not_sent", run_id=str(run_id), error=type(error).__name__)  # the sweep sends it again
+
+
+def _cron(run: RunRow) -> dict[str, str]:
+    return {} if run.cron_id is None else {"cron_id": str(run.cron_id)}

@@ -1,0 +1,80 @@
+"""The process's lease: one row, renewed by a thread of its own, so that neither graphs nor the loop can delay it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import structlog
+
+from ostinato_shared.database import connect_kwargs
+from ostinato_shared.queries.runs import release_lease, renew_lease
+
+if TYPE_CHECKING:
+    from ostinato_worker.runtime import Runtime
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+RENEWALS = 6  # chances in one lease
+CONNECT_SECONDS = 5
+
+
+class Lease:
+    """Held from `hold` to `release`."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.seconds = runtime.settings.lease_seconds
+        self._released = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def hold(self) -> None:
+        """Take the lease; the process may claim from now on."""
+        self._renew()
+        self._thread.start()
+
+    def release(self) -> None:
+        """Let the lease expire at once: what is left under way is everybody's."""
+        self._released.set()
+        self._thread.join(CONNECT_SECONDS)
+        with suppress(psycopg.Error):  # then it expires by itself
+            release_lease(self._connected(), self.runtime.worker_id)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _keep(self) -> None:
+        while not self._released.wait(self.seconds / RENEWALS):
+            try:
+                self._renew()
+            except psycopg.Error as error:
+                log.warning("lease_not_renewed", error=type(error).__name__)
+                self._drop_connection()
+
+    def _renew(self) -> None:
+        renew_lease(
+            self._connected(),
+            self.runtime.worker_id,
+            hostname=self.runtime.hostname,
+            pid=os.getpid(),
+            slots=self.runtime.settings.slots,
+            seconds=self.seconds,
+        )
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(
+                self.runtime.settings.database_dsn,
+                autocommit=True,
+                connect_timeout=CONNECT_SECONDS,
+                tcp_user_timeout=int(self.seconds * 1000 / 2),
+                **connect_kwargs(),
+            )
+        return self._connection
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

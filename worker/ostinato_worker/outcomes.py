@@ -1,0 +1,77 @@
+"""What is kept of a run that ended: the thread's values, its open interrupts, the error, an excerpt for the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import BaseMessage
+from langgraph.channels.untracked_value import UntrackedValue
+
+from ostinato_shared.models.states import RunStatus, ThreadStatus
+from ostinato_shared.queries.runs import Ending
+from ostinato_shared.serialization import to_json, to_plain
+
+if TYPE_CHECKING:
+    from langgraph.types import StateSnapshot
+
+    from ostinato_shared.graphs import Graph
+
+CAP_BYTES = 4096  # of an error's message, and of the excerpt
+
+
+def finished(graph: Graph, values: Any) -> Ending:
+    """The ending of a graph that came to its end with these values."""
+    if isinstance(values, dict):  # what LangGraph never checkpoints stays out of the thread too
+        values = {key: value for key, value in values.items() if not isinstance(_channel(graph, key), UntrackedValue)}
+    return _success(values, rest_status=ThreadStatus.IDLE, interrupts={})
+
+
+def stopped(state: StateSnapshot) -> Ending:
+    """The ending of a graph that stopped at an interrupt or a breakpoint."""
+    interrupts = {
+        task.id: [{"id": interrupt.id, "value": interrupt.value} for interrupt in task.interrupts]
+        for task in state.tasks
+        if task.interrupts
+    }
+    waits = bool(state.next or interrupts)
+    return _success(
+        state.values, rest_status=ThreadStatus.INTERRUPTED if waits else ThreadStatus.IDLE, interrupts=interrupts
+    )
+
+
+def failed(error: BaseException, state: StateSnapshot | None = None) -> Ending:
+    """The ending of a graph that raised; `state` is where it got to."""
+    got_somewhere = state is not None and state.created_at is not None
+    return Ending(
+        status=RunStatus.ERROR,
+        rest_status=ThreadStatus.ERROR,
+        values=to_json(state.values) if state is not None and got_somewhere else None,
+        error=to_json({"error": type(error).__name__, "message": _cap(str(error))}),
+    )
+
+
+def _success(values: Any, *, rest_status: ThreadStatus, interrupts: dict[str, Any]) -> Ending:
+    text = to_json(values)
+    return Ending(
+        status=RunStatus.SUCCESS,
+        rest_status=rest_status,
+        values=text,
+        interrupts=to_json(interrupts),
+        output=_excerpt(values, text),
+    )
+
+
+def _excerpt(values: Any, text: str) -> str:
+    """The last message's text, if there is one; else the values as JSON."""
+    messages = values.get("messages") if isinstance(values, dict) else None
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    said = str(last.text) if isinstance(last, BaseMessage) else last.get("content") if isinstance(last, dict) else None
+    return _cap(str(to_plain(said))) if isinstance(said, str) and said else _cap(text)
+
+
+def _cap(text: str) -> str:
+    return text.encode("utf-8", "replace")[:CAP_BYTES].decode("utf-8", "ignore")
+
+
+def _channel(graph: Graph, key: str) -> object:
+    return graph.channels.get(key)

@@ -1,0 +1,99 @@
+"""Execute one run: its graph on a fenced checkpointer, then its ending."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from ostinato_shared.errors import ProjectError
+from ostinato_worker import finishing
+from ostinato_worker.calls import build_config, build_input, build_options
+from ostinato_worker.checkpoints import Fence, FencedSaver
+from ostinato_worker.outcomes import failed, finished, stopped
+from ostinato_worker.runtime import UnderWay
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.types import StateSnapshot
+
+    from ostinato_shared.graphs import Graph, GraphSource
+    from ostinato_shared.queries.runs import Ending, RunRow
+    from ostinato_worker.runtime import Runtime
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+INTERRUPT = "__interrupt__"
+CALL_ERRORS = (Exception, SystemExit, KeyboardInterrupt)  # the graph call: whatever it raises ends its run only
+
+
+class UnknownGraphError(ProjectError):
+    def __init__(self, graph_id: str) -> None:
+        super().__init__(f"There is no graph {graph_id!r} in this worker's langgraph.json.")
+
+
+async def execute(runtime: Runtime, run: RunRow) -> None:
+    """Run the graph and end the run, whatever happens in the graph. A run already under way here is let alone."""
+    if run.run_id in runtime.under_way:
+        return
+    under_way = runtime.under_way[run.run_id] = UnderWay(run)
+    try:
+        # Its own task: cancelling the graph must not cancel the statement that ends the run.
+        under_way.graph = asyncio.create_task(_outcome(runtime, under_way), name=f"run {run.run_id}")
+        await asyncio.wait({under_way.graph})
+        await finishing.conclude(runtime, under_way, under_way.graph)
+    finally:
+        del runtime.under_way[run.run_id]
+
+
+async def _outcome(runtime: Runtime, under_way: UnderWay) -> Ending:
+    run = under_way.run
+    saver = FencedSaver(runtime.pool, Fence(run.run_id, run.owner, run.attempt), on_lost=under_way.lose)
+    try:
+        source = _source(runtime, run.graph_id)
+        goes_on = run.attempt > 1 and await _head_is_of(saver, run)
+        config = build_config(run, from_start=not goes_on)
+        async with source.open(config, checkpointer=saver, context=run.kwargs.get("context")) as graph:
+            return await _call(graph, None if goes_on else build_input(run), config, run)
+    except CALL_ERRORS as error:
+        return failed(error)
+
+
+async def _call(graph: Graph, given: Any, config: RunnableConfig, run: RunRow) -> Ending:
+    values: Any = None
+    interrupted = False
+    try:
+        stream = graph.astream(given, config, stream_mode=["values", "updates"], **build_options(run, graph))
+        async for mode, chunk in stream:
+            if mode == "values":
+                values = chunk
+            elif INTERRUPT in chunk:
+                interrupted = True
+    except CALL_ERRORS as error:
+        return failed(error, await _state_at_failure(graph, run))
+    return stopped(await _state(graph, run)) if interrupted else finished(graph, values)
+
+
+async def _state(graph: Graph, run: RunRow) -> StateSnapshot:
+    return await graph.aget_state({"configurable": {"thread_id": str(run.thread_id)}})
+
+
+async def _state_at_failure(graph: Graph, run: RunRow) -> StateSnapshot | None:
+    try:
+        return await _state(graph, run)
+    except CALL_ERRORS as error:  # what the graph raised is told; that its state cannot be read, too, is logged
+        log.warning("state_unreadable", run_id=str(run.run_id), error=type(error).__name__)
+        return None
+
+
+async def _head_is_of(saver: FencedSaver, run: RunRow) -> bool:
+    """Whether an earlier attempt of this run wrote the thread's head."""
+    head = await saver.aget_tuple({"configurable": {"thread_id": str(run.thread_id)}})
+    return head is not None and head.metadata.get("run_id") == str(run.run_id)
+
+
+def _source(runtime: Runtime, graph_id: str) -> GraphSource:
+    try:
+        return runtime.project.graphs[graph_id]
+    except KeyError:
+        raise UnknownGraphError(graph_id) from None

@@ -1,0 +1,113 @@
+"""What one worker process holds: the event loop, connections, the project, and the runs under way."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from ostinato_shared.broker import connect_async
+from ostinato_shared.database import make_pool
+from ostinato_shared.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from uuid import UUID
+
+    from redis.asyncio import Redis
+
+    from ostinato_shared.project import Project
+    from ostinato_shared.queries.runs import Pool, RunRow
+    from ostinato_shared.settings import Settings
+
+T = TypeVar("T")
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+POOL_SIZE = 10  # more connections than that only make two cores wait for each other
+
+
+@dataclass
+class UnderWay:
+    """A run that this process executes; `lost` once its row is somebody else's."""
+
+    run: RunRow
+    graph: asyncio.Task[Any] | None = None
+    lost: bool = False
+
+    def lose(self) -> None:
+        """Stop the graph at once: nothing that it does can be kept any more."""
+        self.lost = True
+        self.cancel()
+
+    def cancel(self) -> None:
+        if self.graph is not None:
+            self.graph.cancel()
+
+
+@dataclass
+class Runtime:
+    """Lives as long as the process. Everything but `start`, `run` and `close` happens on its loop."""
+
+    settings: Settings
+    project: Project
+    worker_id: UUID = field(default_factory=new_id)
+    hostname: str = field(default_factory=socket.gethostname)
+    loop: asyncio.AbstractEventLoop = field(init=False)
+    pool: Pool = field(init=False)
+    redis: Redis = field(init=False)
+    under_way: dict[UUID, UnderWay] = field(default_factory=dict)
+    stopping: threading.Event = field(default_factory=threading.Event)  # claim nothing any more
+    _thread: threading.Thread = field(init=False)
+    _closed: bool = False
+
+    def start(self) -> None:
+        """Start the loop and open the connections."""
+        self.loop = _new_loop()
+        # LangGraph runs sync nodes here: with fewer threads than slots they would wait for each other.
+        self.loop.set_default_executor(ThreadPoolExecutor(self.settings.slots, thread_name_prefix="sync-node"))
+        self._thread = threading.Thread(target=self._turn, name="loop", daemon=True)
+        self._thread.start()
+        self.run(self._open())
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The coroutine's result, computed on the loop while this thread waits."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def close(self) -> None:
+        """Close the connections and stop the loop; threads of sync nodes that hang are not waited for."""
+        self.run(self._shut())
+        self._closed = True
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    async def _open(self) -> None:
+        self.pool = make_pool(self.settings.database_dsn, size=POOL_SIZE)
+        await self.pool.open(wait=True)
+        self.redis = connect_async(self.settings.redis_url)
+
+    async def _shut(self) -> None:
+        await self.redis.aclose()
+        await self.pool.close()
+
+    def _turn(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        while not self._closed:
+            try:
+                self.loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:
+                # asyncio lets these two out of the loop. A graph that calls sys.exit() ends its run, not the process.
+                log.warning("exit_in_graph_ignored", error=type(error).__name__)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415 - not to be had on every system
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
