@@ -79,7 +79,8 @@ def sync() -> None:
         advice = "pip could not fetch uv: see above. On Debian and Ubuntu pip is the package python3-pip."
         checked([*pip, "--target", str(TOOLS), UV], advice=advice)
     print("Installing what uv.lock names into .venv ...", flush=True)
-    command = [str(uv), "sync", "--locked", "--extra", "embedded", "--python", sys.executable]
+    # Compiled once here; else each of the five processes compiles the same modules at its first start.
+    command = [str(uv), "sync", "--locked", "--extra", "embedded", "--compile-bytecode", "--python", sys.executable]
     checked(command, advice="uv could not install the dependencies: see above.")
     STAMP.write_text(state)
 
