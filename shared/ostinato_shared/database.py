@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
 # A client that stalls inside a transaction must not hold its locks: neither for others, nor for itself.
-GUARDS = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=5s"
+# In another zone than UTC, the first and last days of the calendar are no datetimes.
+GUARDS = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=5s -c timezone=UTC"
 
 
 def make_engine(dsn: str, *, size: int = 10) -> AsyncEngine:
