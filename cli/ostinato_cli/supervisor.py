@@ -122,6 +122,8 @@ class Supervisor:
             server.start()  # in the main thread: a server dies with the thread that made it
         except EmbeddedServerError as error:
             self._give_up(str(error))
+        else:
+            self._console.say(f"{server.name} is back")
 
     def _give_up(self, reason: str) -> None:
         self._console.say(reason)

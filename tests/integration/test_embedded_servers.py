@@ -1,10 +1,13 @@
 """The launcher of the embedded servers, against the real ones."""
 
+import asyncio
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -13,8 +16,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from ostinato_cli.console import Console
 from ostinato_cli.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedServerError, EmbeddedValkey
 from ostinato_cli.embedded.lock import is_alive
+from ostinato_cli.programs import Program
+from ostinato_cli.supervisor import Supervisor
+from screens import Screen
 
 FAST = {"fsync": "off"}
 OWNER = """
@@ -31,7 +38,7 @@ with postgres, valkey:
 
 @pytest.fixture
 def folder(server_folder: Path, request: pytest.FixtureRequest) -> Path:
-    place = server_folder / request.node.name[:60]
+    place: Path = server_folder / request.node.name[:60]
     place.mkdir()
     return place
 
@@ -167,20 +174,76 @@ def test_port_taken_between_look_and_bind_leads_to_another_port(
         assert valkey.port != valkey_server.port
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands Postgres over to another user")
-def test_root_runs_postgres_as_nobody_and_leaves_what_was_there_alone(
+def test_postgres_never_runs_as_root_and_a_closed_folder_stays_as_it_was(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed, shared = folder / "closed", folder / "shared"
     closed.mkdir(mode=0o700)
+    before = closed.stat()
     monkeypatch.setattr("ostinato_cli.embedded.accounts.SHARED_HOME", shared)
 
     with EmbeddedPostgres(closed / "data", settings=FAST) as postgres:
         status = Path(f"/proc/{postgres.pid}/status").read_text()
 
-    assert "Uid:\t65534\t65534" in status
-    assert (closed.stat().st_mode & 0o777, closed.stat().st_uid) == (0o700, 0)
-    assert Path((closed / "data" / "moved-to").read_text().strip()).parent == shared
+    after = closed.stat()
+    assert "Uid:\t0\t" not in status
+    assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)
+    if os.geteuid() == 0:  # only root hands Postgres over, and has to find it another place
+        assert Path((closed / "data" / "moved-to").read_text().strip()).parent == shared
+
+
+def test_binaries_in_a_closed_folder_are_copied_once_for_root(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ostinato_cli.embedded.accounts.SHARED_HOME", folder / "shared")
+    monkeypatch.setattr("ostinato_cli.embedded.accounts.is_open", lambda place: "site-packages" not in str(place))
+
+    for _start in range(2):
+        with EmbeddedPostgres(folder / "data", settings=FAST) as postgres:
+            binary = Path(f"/proc/{postgres.pid}/exe").readlink()
+
+    assert binary.is_relative_to(folder / "shared") == (os.geteuid() == 0)
+
+
+def test_watchdog_kills_the_child_of_a_killed_parent_where_the_kernel_does_not() -> None:
+    parent_code = """
+import signal, subprocess, sys
+from ostinato_cli.embedded.leash import Watchdog
+child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+Watchdog(child.pid, signal.SIGKILL)
+print(child.pid, flush=True)
+signal.pause()
+"""
+    with subprocess.Popen([sys.executable, "-P", "-c", parent_code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = os.pidfd_open(int(parent.stdout.readline()))
+
+        parent.kill()
+
+        assert select.select([child], [], [], 10) == ([child], [], [])
+        os.close(child)
+
+
+def test_children_are_refused_to_threads_because_they_would_die_with_them(folder: Path) -> None:
+    with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="main thread"):
+        pool.submit(EmbeddedValkey(folder).start).result()
+
+
+async def test_supervisor_revives_a_killed_server_at_the_same_address(folder: Path) -> None:
+    with EmbeddedValkey(folder) as valkey:
+        before, pid = valkey.uri, valkey.pid
+        assert pid is not None
+        screen = Screen()
+        supervisor = Supervisor(
+            [Program("api", ["sleep", "60"], dict(os.environ))], console=Console(screen, ["api"]), servers=[valkey]
+        )
+        screen.when(b"Valkey is back", supervisor.stop)
+        os.kill(pid, signal.SIGKILL)
+
+        async with asyncio.timeout(20):
+            code = await supervisor.run()
+
+        assert code == 0
+        assert valkey.pid != pid
+        assert valkey.uri == before
 
 
 def write_mark(postgres_uri: str, redis_uri: str) -> None:

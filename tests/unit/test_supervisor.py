@@ -15,31 +15,12 @@ from ostinato_cli import supervisor as supervising
 from ostinato_cli.console import Console
 from ostinato_cli.programs import Program
 from ostinato_cli.supervisor import Supervisor
+from screens import Screen
 
 STAYS = "import time; print('up', flush=True); time.sleep(60)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {STAYS}"
 DIES = "raise SystemExit(3)"
 DEADLINE = 20.0
-
-
-class Screen(io.BytesIO):
-    """What was shown, and a way to wait for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._hooks: list[tuple[bytes, Callable[[], None]]] = []
-
-    def when(self, text: bytes, act: Callable[[], None]) -> None:
-        self._hooks.append((text, act))
-
-    def flush(self) -> None:
-        for hook in [hook for hook in self._hooks if hook[0] in self.getvalue()]:
-            self._hooks.remove(hook)
-            hook[1]()
-
-    @property
-    def text(self) -> str:
-        return self.getvalue().decode()
 
 
 def program(name: str, code: str, *, ready_line: bytes | None = b"up") -> Program:
