@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
+from uuid import UUID
 
 import structlog
 from fastapi import Depends, Request
@@ -15,11 +16,12 @@ from redis import RedisError
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from ostinato_api.waiting import Waiting
 from ostinato_shared.broker import connect_async
 from ostinato_shared.database import make_engine, make_pool
 from ostinato_shared.project import Project
 from ostinato_shared.settings import Settings
-from ostinato_shared.task_names import QUEUE, WAKE_CHANNEL
+from ostinato_shared.task_names import DONE_CHANNEL, QUEUE, WAKE_CHANNEL
 
 log = structlog.get_logger()
 
@@ -39,6 +41,10 @@ class Sender:
     async def send(self, message: str, *, queue: str = QUEUE) -> None:
         """Put a ready-made Celery message on a queue."""
         await self._try(self.redis.lpush(queue, message))
+
+    async def tell_done(self, run_id: UUID) -> None:
+        """Tell whoever waits for a run that it is over, or gone."""
+        await self._try(self.redis.publish(DONE_CHANNEL, str(run_id)))
 
     async def _try(self, command: Awaitable[object]) -> None:
         try:
@@ -61,6 +67,7 @@ class Services:
     pool: AsyncConnectionPool[AsyncConnection[DictRow]]
     redis: Redis
     sender: Sender
+    waiting: Waiting
 
 
 @asynccontextmanager
@@ -72,7 +79,8 @@ async def open_services(settings: Settings, project: Project) -> AsyncIterator[S
     try:
         await pool.open(wait=False)
         sessions = async_sessionmaker(engine, expire_on_commit=False)
-        yield Services(settings, project, sessions, pool, redis, Sender(redis))
+        async with Waiting(pool, redis).listening() as waiting:
+            yield Services(settings, project, sessions, pool, redis, Sender(redis), waiting)
     finally:
         await pool.close()
         await redis.aclose()

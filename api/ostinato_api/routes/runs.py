@@ -1,0 +1,136 @@
+"""Runs: on a thread, without one, in the background, waited for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+from starlette.types import Send
+
+from ostinato_api import runs, threads
+from ostinato_api.dependencies import CallerDep, ServicesDep, SessionDep
+from ostinato_api.json_bodies import JsonRoute
+from ostinato_api.pages import answer_page, check_select, page
+from ostinato_api.schemas.base import Limit, Offset, RunId, ThreadId
+from ostinato_api.schemas.runs import Batch, RunCreate, RunOut, Select, Status
+from ostinato_api.waiting import ServerStoppingError, Waiting
+from ostinato_shared.queries import thread_runs as queries
+from ostinato_shared.queries.thread_runs import NewRun
+from ostinato_shared.serialization import to_json
+
+router = APIRouter(route_class=JsonRoute, tags=["Runs"])
+
+HEARTBEAT_SECONDS = 5.0  # proxies and clients give up on a connection that says nothing
+
+
+@router.post("/threads/{thread_id}/runs", response_model=RunOut)
+async def create(
+    thread_id: ThreadId, body: RunCreate, services: ServicesDep, caller: CallerDep, response: Response
+) -> Any:
+    """Run an assistant on a thread, in the background."""
+    run = runs.planned(body, project=services.project, user_id=caller, thread_id=thread_id)
+    response.headers["content-location"] = _path(run)
+    return await runs.put_on_thread(services, run, create=body.if_not_exists == "create")
+
+
+@router.post("/runs", response_model=RunOut)
+async def create_stateless(body: RunCreate, services: ServicesDep, caller: CallerDep, response: Response) -> Any:
+    """Run an assistant on a thread of its own, in the background."""
+    run = runs.planned(body, project=services.project, user_id=caller)
+    response.headers["content-location"] = f"/runs/{run.run_id}"
+    return await runs.put_on_new_thread(services, run)
+
+
+@router.post("/runs/batch", response_model=list[RunOut])
+async def create_batch(bodies: Batch, services: ServicesDep, caller: CallerDep) -> Any:
+    """Run assistants, each on a thread of its own, in the background."""
+    planned = [runs.planned(body, project=services.project, user_id=caller) for body in bodies]
+    await runs.check_assistants(services, planned)
+    return [await runs.put_on_new_thread(services, run) for run in planned]
+
+
+@router.post("/threads/{thread_id}/runs/wait")
+async def create_and_wait(thread_id: ThreadId, body: RunCreate, services: ServicesDep, caller: CallerDep) -> Response:
+    """Run an assistant on a thread and give its values when it is over."""
+    run = runs.planned(body, project=services.project, user_id=caller, thread_id=thread_id)
+    await runs.put_on_thread(services, run, create=body.if_not_exists == "create")
+    return Waited(services.waiting, run.run_id, headers=_waited_headers(run))
+
+
+@router.post("/runs/wait")
+async def create_stateless_and_wait(body: RunCreate, services: ServicesDep, caller: CallerDep) -> Response:
+    """Run an assistant on a thread of its own and give its values when it is over."""
+    run = runs.planned(body, project=services.project, user_id=caller)
+    await runs.put_on_new_thread(services, run)
+    return Waited(services.waiting, run.run_id, headers=_waited_headers(run))
+
+
+@router.get("/threads/{thread_id}/runs", response_model=list[RunOut])
+async def list_runs(
+    thread_id: ThreadId,
+    session: SessionDep,
+    *,
+    limit: Limit = 10,
+    offset: Offset = 0,
+    status: Status | None = None,
+    select: Annotated[Select, Query(default_factory=list)],
+) -> Response:
+    """List a thread's runs, newest first."""
+    fields = check_select(select, RunOut.model_fields)
+    await threads.get(session, thread_id)
+    rows, total = await page(session, queries.of_thread(thread_id, status=status), limit=limit, offset=offset)
+    items = [RunOut.model_validate(row) for row in rows]
+    return answer_page(items, total=total, limit=limit, offset=offset, fields=fields)
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}", response_model=RunOut)
+async def get(thread_id: ThreadId, run_id: RunId, session: SessionDep) -> Any:
+    """Read one run."""
+    return await runs.get(session, thread_id, run_id)
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}/join")
+async def join(thread_id: ThreadId, run_id: RunId, services: ServicesDep) -> Response:
+    """Give a run's values when it is over."""
+    if not await queries.is_on_thread(services.pool, thread_id, run_id):
+        raise runs.RunNotFoundError(run_id)
+    return Waited(services.waiting, run_id)
+
+
+@router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
+async def remove(thread_id: ThreadId, run_id: RunId, services: ServicesDep) -> None:
+    """Delete a run, also while it is pending or running."""
+    await runs.remove(services, thread_id, run_id)
+
+
+class Waited(StreamingResponse):
+    """What a run came to, told when it is over; until then a newline now and then, which JSON's readers skip."""
+
+    def __init__(self, waiting: Waiting, run_id: UUID, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(_told(waiting, run_id), media_type="application/json", headers=headers)
+
+    async def stream_response(self, send: Send) -> None:
+        # Left without its end, the answer makes the SDKs ask at `Location` again: of the next process.
+        with suppress(ServerStoppingError):
+            await super().stream_response(send)
+
+
+async def _told(waiting: Waiting, run_id: UUID) -> AsyncIterator[str]:
+    outcome = asyncio.create_task(waiting.outcome(run_id))
+    try:
+        while not (await asyncio.wait({outcome}, timeout=HEARTBEAT_SECONDS))[0]:
+            yield "\n"
+        yield to_json(outcome.result())
+    finally:
+        outcome.cancel()
+
+
+def _path(run: NewRun) -> str:
+    return f"/threads/{run.thread_id}/runs/{run.run_id}"
+
+
+def _waited_headers(run: NewRun) -> dict[str, str]:
+    return {"content-location": _path(run), "location": f"{_path(run)}/join"}

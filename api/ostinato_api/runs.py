@@ -1,0 +1,134 @@
+"""What happens to runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ostinato_api import assistants, threads
+from ostinato_api.errors import NotYetError
+from ostinato_api.schemas.base import as_uuid
+from ostinato_api.states import ThreadBusyError
+from ostinato_shared.broker import run_message
+from ostinato_shared.errors import BadRequestError, InvalidError, NotFoundError
+from ostinato_shared.ids import new_id
+from ostinato_shared.models import OnCompletion
+from ostinato_shared.payload import UNBUILT_STRATEGIES, has_both
+from ostinato_shared.queries import thread_runs as queries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from psycopg.rows import DictRow
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from ostinato_api.dependencies import Services
+    from ostinato_api.schemas.runs import RunCreate
+    from ostinato_shared.models import Run
+    from ostinato_shared.project import Project
+    from ostinato_shared.queries.thread_runs import NewRun, Verdict
+
+
+class RunNotFoundError(NotFoundError):
+    def __init__(self, run_id: UUID) -> None:
+        super().__init__(f"Run with ID {run_id} not found")
+
+
+class ThreadOrAssistantNotFoundError(NotFoundError):
+    def __init__(self) -> None:
+        super().__init__("Thread or assistant not found.")
+
+
+class UnknownGraphError(InvalidError):
+    def __init__(self, name: str, project: Project) -> None:
+        known = ", ".join(project.graphs)
+        super().__init__(f"assistant_id: '{name[:200]}' is neither a UUID nor one of the graphs: {known}")
+
+
+class ConfigurableAndContextError(BadRequestError):
+    def __init__(self) -> None:
+        super().__init__("Cannot specify both configurable and context. Prefer context; configurable is the older way.")
+
+
+def planned(body: RunCreate, *, project: Project, user_id: str, thread_id: UUID | None = None) -> NewRun:
+    """The run that the body asks for, on this thread or on a new one. Raises for what cannot be, or not yet."""
+    assistant_id = as_uuid(body.assistant_id)
+    if assistant_id is None and body.assistant_id not in project.graphs:
+        raise UnknownGraphError(body.assistant_id, project)
+    if has_both(body.given.get("config"), body.context):
+        raise ConfigurableAndContextError
+    _refuse_unbuilt(body)
+    return queries.NewRun(
+        run_id=new_id(),
+        thread_id=thread_id or new_id(),
+        assistant_id=assistant_id or assistants.system_id(body.assistant_id),
+        payload=body.payload,
+        strategy=body.multitask_strategy,
+        on_completion=OnCompletion.KEEP if thread_id else OnCompletion(body.on_completion),
+        user_id=user_id,
+    )
+
+
+async def put_on_thread(services: Services, run: NewRun, *, create: bool) -> DictRow:
+    """The run, now on its thread, which is made if it is not there and `create` says so; sent when it is its turn."""
+    verdict = await queries.enqueue(services.pool, run)
+    if verdict.verdict == "thread_gone" and create:
+        await threads.clear(services.pool, run.thread_id)
+        verdict = await queries.enqueue_on_new_thread(services.pool, run)
+    return await _settle(services, run, verdict)
+
+
+async def put_on_new_thread(services: Services, run: NewRun) -> DictRow:
+    """The run, now on a thread of its own, and sent."""
+    return await _settle(services, run, await queries.enqueue_on_new_thread(services.pool, run))
+
+
+async def check_assistants(services: Services, planned: Sequence[NewRun]) -> None:
+    """Raise ThreadOrAssistantNotFoundError unless all of them are there: a batch is made whole or not at all."""
+    wanted = {run.assistant_id for run in planned}
+    async with services.sessions() as session:
+        if await session.scalar(queries.count_assistants(wanted)) != len(wanted):
+            raise ThreadOrAssistantNotFoundError
+
+
+async def get(session: AsyncSession, thread_id: UUID, run_id: UUID) -> Run:
+    """The run. Raises RunNotFoundError, also when its thread is hidden."""
+    found = await session.scalar(queries.by_id(thread_id, run_id))
+    if found is None:
+        raise RunNotFoundError(run_id)
+    return found
+
+
+async def remove(services: Services, thread_id: UUID, run_id: UUID) -> None:
+    """Delete the run, also while it runs, and let the thread go on with its next one."""
+    removed = await queries.remove(services.pool, thread_id, run_id)
+    if removed is None:
+        raise RunNotFoundError(run_id)
+    (next_run_id,) = removed
+    if next_run_id is not None:
+        await services.sender.send(run_message(next_run_id))
+    await services.sender.tell_done(run_id)
+
+
+async def _settle(services: Services, run: NewRun, verdict: Verdict) -> DictRow:
+    if verdict.verdict == "thread_busy":
+        raise ThreadBusyError
+    if verdict.verdict != "made":
+        raise ThreadOrAssistantNotFoundError
+    made = await queries.read(services.pool, run.run_id)
+    if made is None:
+        raise RunNotFoundError(run.run_id)  # deleted by somebody within a millisecond
+    if verdict.ready:
+        await services.sender.send(run_message(run.run_id))
+    return made
+
+
+def _refuse_unbuilt(body: RunCreate) -> None:
+    if body.after_seconds:
+        raise NotYetError("after_seconds")
+    if body.webhook is not None:
+        raise NotYetError("webhook")
+    if body.multitask_strategy in UNBUILT_STRATEGIES:
+        raise NotYetError(f"multitask_strategy '{body.multitask_strategy}'")
+    if body.on_disconnect == "cancel":
+        raise NotYetError("on_disconnect 'cancel'")

@@ -1,0 +1,159 @@
+"""What the api asks of Postgres about runs: put them on threads, read them, see whether they are over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg import Rollback
+from psycopg.types.json import Jsonb
+from sqlalchemy import func, select
+
+from ostinato_shared.models import Assistant, Run, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from uuid import UUID
+
+    from psycopg import AsyncConnection
+    from psycopg.rows import DictRow
+    from psycopg_pool import AsyncConnectionPool
+    from sqlalchemy import Select
+
+    Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
+
+ENQUEUE = "SELECT verdict, ready FROM ostinato_enqueue(%s, %s, %s, %s, %s, %s, %s)"
+NEW_THREAD = "INSERT INTO thread (thread_id, user_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+READ = """
+SELECT run_id, thread_id, assistant_id, status, metadata AS metadata_, kwargs, multitask_strategy,
+       created_at, updated_at
+FROM run WHERE run_id = %s"""
+DELETE = "SELECT next_run_id FROM ostinato_delete_run(%s, %s)"
+# Also of a hidden thread: whoever waited for a run gets its values before the thread is purged.
+OUTCOME = """
+SELECT run.status, run.error, thread.values, thread.interrupts
+FROM run JOIN thread USING (thread_id) WHERE run_id = %s"""
+OVER = """
+SELECT asked.run_id FROM unnest(%s::uuid[]) AS asked (run_id) LEFT JOIN run USING (run_id)
+WHERE run.run_id IS NULL OR run.status NOT IN ('pending', 'running')"""
+ON_THREAD = "SELECT FROM run WHERE run_id = %s AND thread_id = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run that a client asks for; `payload` has its own fields and its metadata."""
+
+    run_id: UUID
+    thread_id: UUID
+    assistant_id: UUID
+    payload: Mapping[str, Any]
+    strategy: str
+    on_completion: str
+    user_id: str
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """Of `ostinato_enqueue`."""
+        return (
+            *(self.run_id, self.thread_id, self.assistant_id, Jsonb(self.payload)),
+            *(self.strategy, self.on_completion, self.user_id),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`made`, or why not: `thread_gone`, `assistant_gone`, `thread_busy`. `ready`: it is the thread's turn at once."""
+
+    verdict: str
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run stands, and what its thread shows."""
+
+    status: str
+    error: Any
+    values: Any
+    interrupts: dict[str, list[Any]]
+
+    @property
+    def over(self) -> bool:
+        return self.status not in {"pending", "running"}
+
+
+async def enqueue(pool: Pool, run: NewRun) -> Verdict:
+    """Put a run on a thread that is there."""
+    async with pool.connection() as connection:
+        return await _enqueue(connection, run)
+
+
+async def enqueue_on_new_thread(pool: Pool, run: NewRun) -> Verdict:
+    """Make the thread, unless it is there, and put a run on it; neither is left when there is no run."""
+    async with pool.connection() as connection, connection.transaction() as transaction:
+        await connection.execute(NEW_THREAD, (run.thread_id, run.user_id))
+        verdict = await _enqueue(connection, run)
+        if verdict.verdict != "made":
+            raise Rollback(transaction)
+    return verdict
+
+
+async def read(pool: Pool, run_id: UUID) -> DictRow | None:
+    """The run as the SDKs read it."""
+    return await _one(pool, READ, (run_id,))
+
+
+async def remove(pool: Pool, thread_id: UUID, run_id: UUID) -> tuple[UUID | None] | None:
+    """Delete the run: the thread's next pending run, if any, in a tuple; None when there is no such run."""
+    row = await _one(pool, DELETE, (thread_id, run_id))
+    return None if row is None else (row["next_run_id"],)
+
+
+async def outcome(pool: Pool, run_id: UUID) -> RunOutcome | None:
+    """How the run stands; None when it was deleted."""
+    row = await _one(pool, OUTCOME, (run_id,))
+    return None if row is None else RunOutcome(**row)
+
+
+async def over(pool: Pool, run_ids: Sequence[UUID]) -> list[UUID]:
+    """Which of these runs have ended, or are gone."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(OVER, (run_ids,))
+        return [row["run_id"] for row in await cursor.fetchall()]
+
+
+async def is_on_thread(pool: Pool, thread_id: UUID, run_id: UUID) -> bool:
+    """Whether there is such a run, be its thread hidden."""
+    return await _one(pool, ON_THREAD, (run_id, thread_id)) is not None
+
+
+def of_thread(thread_id: UUID, *, status: str | None = None) -> Select[Run]:
+    """The runs of a thread, newest first."""
+    found = select(Run).where(Run.thread_id == thread_id).order_by(Run.seq.desc())
+    return found if status is None else found.where(Run.status == status)
+
+
+def by_id(thread_id: UUID, run_id: UUID) -> Select[Run]:
+    """The run, unless its thread is hidden."""
+    return (
+        select(Run)
+        .join(Thread, Thread.thread_id == Run.thread_id)
+        .where(Run.run_id == run_id, Run.thread_id == thread_id, Thread.deleted_at.is_(None))
+    )
+
+
+def count_assistants(assistant_ids: Collection[UUID]) -> Select[int]:
+    """How many of these assistants there are."""
+    return select(func.count()).where(Assistant.assistant_id.in_(assistant_ids))
+
+
+async def _enqueue(connection: AsyncConnection[DictRow], run: NewRun) -> Verdict:
+    row = await (await connection.execute(ENQUEUE, run.arguments)).fetchone()
+    if row is None:
+        raise RuntimeError("ostinato_enqueue gives one row always")
+    return Verdict(**row)
+
+
+async def _one(pool: Pool, statement: str, arguments: tuple[object, ...]) -> DictRow | None:
+    async with pool.connection() as connection:
+        return await (await connection.execute(statement, arguments)).fetchone()

@@ -1,0 +1,108 @@
+"""Statements about threads. A thread with `deleted_at` is nobody's any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from ostinato_shared.models import Run, RunStatus, Thread, ThreadStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
+
+    from sqlalchemy import Exists, Select
+    from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+
+LIVE = (RunStatus.PENDING, RunStatus.RUNNING)
+SORT_COLUMNS = {
+    "thread_id": Thread.thread_id,
+    "status": Thread.status,
+    "created_at": Thread.created_at,
+    "updated_at": Thread.updated_at,
+    "state_updated_at": Thread.state_updated_at,
+}
+
+
+def insert_new(thread_id: UUID, *, metadata: Mapping[str, Any], user_id: str) -> ReturningInsert[Thread]:
+    """Make a thread. No row comes back when the id is taken."""
+    return (
+        insert(Thread)
+        .values(thread_id=thread_id, metadata_=metadata, user_id=user_id)
+        .on_conflict_do_nothing()
+        .returning(Thread)
+    )
+
+
+def by_id(thread_id: UUID) -> Select[Thread]:
+    """The thread, unless it is hidden."""
+    return select(Thread).where(Thread.thread_id == thread_id, Thread.deleted_at.is_(None))
+
+
+def merge(thread_id: UUID, *, metadata: Mapping[str, Any]) -> ReturningUpdate[Thread]:
+    """Overlay a thread's metadata. No row comes back when there is no such thread."""
+    return (
+        update(Thread)
+        .where(Thread.thread_id == thread_id, Thread.deleted_at.is_(None))
+        .values(
+            metadata_=Thread.metadata_.op("||", return_type=JSONB())(metadata),
+            updated_at=func.clock_timestamp(),
+        )
+        .returning(Thread)
+    )
+
+
+def matching(
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] | None = None,
+    status: str | None = None,
+    ids: Sequence[UUID] | None = None,
+) -> Select[Thread]:
+    """The threads that fit all that is given."""
+    found = select(Thread).where(Thread.deleted_at.is_(None))
+    if metadata:
+        found = found.where(Thread.metadata_.op("@>")(metadata))
+    if values:
+        found = found.where(Thread.values.op("@>")(values))
+    if status is not None:
+        found = found.where(Thread.status == status)
+    if ids is not None:
+        found = found.where(Thread.thread_id.in_(ids))
+    return found
+
+
+def in_order(found: Select[Thread], *, by: str, descending: bool) -> Select[Thread]:
+    """The same in a stable order."""
+    columns = (SORT_COLUMNS[by], Thread.thread_id)
+    return found.order_by(*(column.desc() if descending else column.asc() for column in columns))
+
+
+def is_busy(thread_id: UUID) -> Select[bool]:
+    """Whether a run is pending or running on the thread."""
+    return select(_live_runs(thread_id))
+
+
+def follow_state(thread_id: UUID, *, values: Any, interrupts: Mapping[str, Any], waits: bool) -> ReturningUpdate[UUID]:
+    """Show an edited state on its thread, unless a run has started since: its end will show its own."""
+    status = ThreadStatus.INTERRUPTED if waits else ThreadStatus.IDLE
+    return (
+        update(Thread)
+        .where(Thread.thread_id == thread_id, Thread.deleted_at.is_(None), ~_live_runs(thread_id))
+        .values(
+            values=values,
+            interrupts=interrupts,
+            error=None,
+            status=status,
+            rest_status=status,
+            state_updated_at=func.clock_timestamp(),
+            updated_at=func.clock_timestamp(),
+        )
+        .returning(Thread.thread_id)
+    )
+
+
+def _live_runs(thread_id: UUID) -> Exists:
+    return exists().where(Run.thread_id == thread_id, Run.status.in_(LIVE))
