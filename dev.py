@@ -52,7 +52,7 @@ def test(arguments: list[str]) -> int:
     missing = [f"{tool} ({what})" for tool, what in WANTED.items() if shutil.which(tool) is None]
     if missing:
         print(f"\n!!! Not on this machine: {', '.join(missing)}. Tests that need them are skipped.\n")
-    failed = [words[0] for words in CHECKS if run(*words) != 0]
+    failed = [" ".join(words) for words in CHECKS if run(*words) != 0]
     failed += ["pytest"] if run("pytest", "-n", "auto", *arguments) != 0 else []
     print(f"\nFailed: {', '.join(failed)}" if failed else "\nAll checks and tests passed.")
     return 1 if failed else 0
