@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from ostinato_api import assistants
 from ostinato_api.dependencies import open_services
-from ostinato_api.errors import add_error_handlers
+from ostinato_api.errors import PROBLEMS, add_error_handlers
 from ostinato_api.middleware import Gate, RequestLog
 from ostinato_api.routes import ROUTERS
 from ostinato_shared.project import load_project
@@ -41,6 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        responses=PROBLEMS,
     )
     add_error_handlers(app)
     app.add_middleware(Gate, origins=settings.allow_origin)

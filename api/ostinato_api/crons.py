@@ -191,8 +191,8 @@ def _reschedule(cron: Cron, body: CronPatch, *, now: datetime) -> None:
     if body.has("end_time"):
         cron.end_time = body.end_time
     if body.schedule is not None or body.timezone is not None:
-        cron.schedule = body.schedule or cron.schedule
-        cron.timezone = body.timezone or cron.timezone
+        cron.schedule = cron.schedule if body.schedule is None else body.schedule
+        cron.timezone = cron.timezone if body.timezone is None else body.timezone
         check_schedule(cron.schedule, cron.timezone, now=now)
     elif switched_off and not body.has("end_time"):
         return  # the date of a disabled cron stays

@@ -8,6 +8,7 @@ import structlog
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg import errors as psycopg_errors
+from pydantic import BaseModel
 from sqlalchemy import exc as sqlalchemy_errors
 from starlette.exceptions import HTTPException
 
@@ -41,6 +42,17 @@ class NotYetError(InvalidError):
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} is not supported yet by this version of Ostinato.")
 
+
+class Problem(BaseModel):
+    """What every error says."""
+
+    detail: str
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "No such object"},
+    422: {"model": Problem, "description": "Body, query or path do not fit"},
+}
 
 STATUS: dict[type[OstinatoError], int] = {
     BadRequestError: 400,
