@@ -1,0 +1,154 @@
+"""Finds what a dead process or an emptied Redis left behind, and hands it on. The leader alone sweeps."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+import structlog
+from psycopg.rows import args_row, scalar_row
+from redis import RedisError
+
+from ostinato_beat.connections import OUTAGES, Outage, Postgres, RedisLink
+from ostinato_beat.steps import LATE_SECONDS
+from ostinato_beat.store import EntryStore, LeaseLostError
+from ostinato_shared.broker import fire_message, run_message
+from ostinato_shared.queries import sweep as queries
+from ostinato_shared.queries.sweep import DueFiring, PendingRun
+from ostinato_shared.task_names import LATE_QUEUE, QUEUE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from uuid import UUID
+
+    from psycopg import Connection
+    from redis import Redis
+
+    from ostinato_shared.settings import Settings
+
+log = structlog.get_logger()
+INTERVAL_SECONDS: Final = 2.0
+QUIET: Final = 100  # messages in both queues: beyond it the rows found are likely just waiting their turn
+LIMIT: Final = 500  # rows of each kind in one sweep
+OVERDUE_AGE: Final = "5s"
+HIDDEN_AGE: Final = "1min"  # waiters still read a hidden thread's values
+FORGOTTEN_AGE: Final = "1h"
+FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
+
+
+class Sweeper:
+    """A thread with its own connections; sweeps while this process leads."""
+
+    def __init__(self, settings: Settings, *, token: Callable[[], str | None]) -> None:
+        self._token = token
+        self._postgres = Postgres(settings.database_dsn)
+        self._redis = RedisLink(settings.redis_url).redis
+        self._store = EntryStore(self._redis)
+        self._outage = Outage("postgres or redis", role="sweep")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="beat-sweep", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=INTERVAL_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL_SECONDS):
+            token = self._token()
+            if token is None:
+                continue
+            try:
+                sweep(self._postgres.connection(), self._redis, self._store, token)
+            except LeaseLostError:
+                continue
+            except (*OUTAGES, RedisError) as error:
+                self._stop.wait(self._outage.failed(error))
+            except Exception:
+                log.exception("sweep_failed")
+            else:
+                self._outage.over()
+        self._postgres.close()
+
+
+def sweep(connection: Connection, redis: Redis, store: EntryStore, token: str) -> None:
+    """Send again what was lost, purge what was hidden, forget workers long dead."""
+    if queued(redis) < QUIET:
+        _send_overdue(connection, store, token)
+        _send_stranded(connection, store, token)
+    _purge_threads(connection)
+    connection.execute(queries.FORGET_WORKERS, {"age": FORGOTTEN_AGE})
+
+
+def send_due(connection: Connection, store: EntryStore, token: str) -> int:
+    """Send every `due` firing again, as a new leader does; the number sent."""
+    after, last_id, sent = "-infinity", FIRST_ID, 0
+    while True:
+        values = {"after": after, "firing_id": last_id, "limit": LIMIT, "late": f"{LATE_SECONDS}s"}
+        with connection.cursor(row_factory=args_row(DueFiring)) as cursor:
+            firings = cursor.execute(queries.ALL_DUE, values).fetchall()
+        if firings:
+            _send(store, token, firings)
+            sent += len(firings)
+        if len(firings) < LIMIT:
+            return sent
+        after, last_id = firings[-1].fire_time.isoformat(), str(firings[-1].firing_id)
+
+
+def queued(redis: Redis) -> int:
+    """Messages that wait in both queues."""
+    pipe = redis.pipeline(transaction=False)
+    pipe.llen(QUEUE)
+    pipe.llen(LATE_QUEUE)
+    return sum(pipe.execute())
+
+
+def _send_overdue(connection: Connection, store: EntryStore, token: str) -> None:
+    with connection.cursor(row_factory=args_row(DueFiring)) as cursor:
+        firings = cursor.execute(queries.OVERDUE, {"age": OVERDUE_AGE, "limit": LIMIT}).fetchall()
+    if firings:
+        _send(store, token, firings)
+        log.info("firings_sent_again", count=len(firings))
+
+
+def _send(store: EntryStore, token: str, firings: Iterable[DueFiring]) -> None:
+    on_time: list[str] = []
+    late: list[str] = []
+    for firing in firings:
+        queue, target = (QUEUE, on_time) if firing.fresh else (LATE_QUEUE, late)
+        target.append(
+            fire_message(
+                cron_id=firing.cron_id,
+                fire_time=firing.fire_time,
+                firing_id=firing.firing_id,
+                name=firing.name,
+                queue=queue,
+            )
+        )
+    store.commit(token, messages=on_time, late=late)
+
+
+def _send_stranded(connection: Connection, store: EntryStore, token: str) -> None:
+    with connection.cursor(row_factory=args_row(PendingRun)) as cursor:
+        runs = cursor.execute(queries.STRANDED, {"age": OVERDUE_AGE, "limit": LIMIT}).fetchall()
+    if runs:
+        store.commit(token, late=[run_message(run.run_id, name=run.name, queue=LATE_QUEUE) for run in runs])
+        log.info("runs_sent_again", count=len(runs))
+
+
+def _purge_threads(connection: Connection) -> None:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        hidden = cursor.execute(queries.HIDDEN_THREADS, {"age": HIDDEN_AGE, "limit": LIMIT}).fetchall()
+    for thread_id in hidden:
+        _purge(connection, thread_id)
+
+
+def _purge(connection: Connection, thread_id: UUID) -> None:
+    try:
+        connection.execute(queries.PURGE_THREAD, {"thread_id": thread_id})
+    except psycopg.errors.LockNotAvailable:
+        log.warning("thread_not_purged", thread_id=str(thread_id), reason="locked")

@@ -1,0 +1,63 @@
+"""What the sweep finds: work that a dead process or an emptied Redis left behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+
+class DueFiring(NamedTuple):
+    firing_id: UUID
+    cron_id: UUID
+    fire_time: datetime
+    name: str | None
+    fresh: bool  # on time still: its message goes ahead of the late ones
+
+
+class PendingRun(NamedTuple):
+    run_id: UUID
+    name: str | None
+
+
+# Every `due` row, in pages: a new leader sends them all again.
+ALL_DUE: Final = """
+SELECT firing_id, cron_id, fire_time, name, fire_time > clock_timestamp() - %(late)s::interval
+FROM firing
+WHERE outcome = 'due' AND (fire_time, firing_id) > (%(after)s, %(firing_id)s::uuid)
+ORDER BY fire_time, firing_id LIMIT %(limit)s
+"""
+
+OVERDUE: Final = """
+SELECT firing_id, cron_id, fire_time, name, false
+FROM firing
+WHERE outcome = 'due' AND fire_time < clock_timestamp() - %(age)s::interval
+    AND due_at < clock_timestamp() - %(age)s::interval
+ORDER BY fire_time LIMIT %(limit)s
+"""
+
+# The oldest pending run of each thread that has none running; only the oldest may start.
+STRANDED: Final = """
+SELECT r.run_id, c.name
+FROM run r LEFT JOIN cron c ON c.cron_id = r.cron_id
+WHERE r.status = 'pending' AND r.updated_at < clock_timestamp() - %(age)s::interval
+    AND NOT EXISTS (SELECT FROM run o WHERE o.thread_id = r.thread_id
+                    AND (o.status = 'running' OR (o.status = 'pending' AND o.seq < r.seq)))
+    AND NOT EXISTS (SELECT FROM thread t WHERE t.thread_id = r.thread_id AND t.deleted_at IS NOT NULL)
+ORDER BY r.seq LIMIT %(limit)s
+"""
+
+HIDDEN_THREADS: Final = """
+SELECT thread_id FROM thread WHERE deleted_at < clock_timestamp() - %(age)s::interval
+ORDER BY deleted_at LIMIT %(limit)s
+"""
+
+PURGE_THREAD: Final = "SELECT ostinato_delete_thread(%(thread_id)s, true)"
+
+# A worker that still names a running run is evidence: that run's take-over looks for it.
+FORGET_WORKERS: Final = """
+DELETE FROM worker w WHERE w.expires_at < clock_timestamp() - %(age)s::interval
+    AND NOT EXISTS (SELECT FROM run r WHERE r.owner = w.worker_id AND r.status = 'running')
+"""
