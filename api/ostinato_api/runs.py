@@ -34,6 +34,11 @@ class RunNotFoundError(NotFoundError):
         super().__init__(f"Run with ID {run_id} not found")
 
 
+class NotBuiltError(NotFoundError):
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is not supported yet by this version of Ostinato.")
+
+
 class ThreadOrAssistantNotFoundError(NotFoundError):
     def __init__(self) -> None:
         super().__init__("Thread or assistant not found.")
