@@ -1,6 +1,7 @@
 """The `ostinato` command. Each command imports what it needs when it runs, so that `--help` is quick."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,6 +71,7 @@ def dev(  # noqa: PLR0917 - Typer calls it by name
         config=config, host=host, port=port, data_dir=data_dir, workers=workers, flower=flower, browser=browser,
         allow_origin=tuple(allow_origin or ()),
     )  # fmt: skip
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # while the servers start, end as with Ctrl-C
     try:
         code = run_dev(options)
     except KeyboardInterrupt:  # before the supervisor listens, or once more while the servers end
@@ -95,7 +97,6 @@ def api(
 def beat() -> None:
     """Run the scheduler. Run two or more: one leads, the others take over within seconds."""
     from ostinato_beat.main import run
-
     from ostinato_shared.settings import Settings
 
     run(Settings())

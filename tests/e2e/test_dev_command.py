@@ -72,8 +72,8 @@ def project(server_folder: Path, request: pytest.FixtureRequest) -> Path:
 
 
 @contextmanager
-def running_dev(project: Path, *options: str) -> Iterator[Dev]:
-    env = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
+def running_dev(project: Path, *options: str, **variables: str) -> Iterator[Dev]:
+    env = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES} | variables
     command = [*COMMAND, "--port", "0", *options]
     with subprocess.Popen(
         command, cwd=project, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -132,6 +132,15 @@ def test_killed_process_is_started_again(project: Path) -> None:
                 break
         else:
             pytest.fail("beat did not come back")
+
+
+def test_database_named_in_the_environment_replaces_the_embedded_one_alone(project: Path, database_uri: str) -> None:
+    with running_dev(project, "--no-flower", DATABASE_URI=database_uri) as dev:
+        assert dev.process.stdout is not None
+        assert any("ready: api" in line for line in dev.process.stdout)
+
+    assert not (project / ".ostinato" / "postgres").exists()
+    assert (project / ".ostinato" / "valkey").exists()
 
 
 def test_taken_port_is_refused_with_its_owner_and_the_flag(project: Path) -> None:
