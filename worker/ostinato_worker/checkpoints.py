@@ -77,11 +77,12 @@ class FencedSaver(AsyncPostgresSaver):
     `on_lost` is called at once when the fence is closed: LangGraph itself tells only after the last node.
     """
 
-    def __init__(self, pool: Pool, fence: Fence, *, on_lost: Callable[[], object]) -> None:
-        super().__init__(pool, serde=SERDE)
+    def __init__(self, pool: Pool, fence: Fence, *, on_lost: Callable[[], object], on_new_thread: bool = False) -> None:
+        super().__init__(pool, serde=SERDE)  # type: ignore[arg-type]  # only kept there: `_cursor` is ours
         self.pool = pool
         self.fence = fence
         self.on_lost = on_lost
+        self._unwritten = on_new_thread  # there is nothing to read yet
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
@@ -92,6 +93,8 @@ class FencedSaver(AsyncPostgresSaver):
             yield cursor
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        if self._unwritten:
+            return None
         found = await ride_out(lambda: super(FencedSaver, self).aget_tuple(config), what="read", seconds=RETRY_SECONDS)
         if found is not None:
             _lift_id_clock(found.checkpoint["id"])
@@ -137,6 +140,7 @@ class FencedSaver(AsyncPostgresSaver):
 
     async def _write(self, statement: str, arguments: tuple[Any, ...]) -> None:
         async def attempt() -> int:
+            self._unwritten = False
             async with self.pool.connection() as connection:
                 cursor = await connection.execute(statement, (*self.fence, *arguments), binary=True)
                 return cursor.rowcount

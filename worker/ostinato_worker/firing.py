@@ -34,8 +34,8 @@ async def fire(runtime: Runtime, firing_id: UUID) -> None:
     if claim.run.status == RunStatus.PENDING:
         log.info("run_queued", **ids)  # the end of the thread's earlier run sends it
         return
-    log.info("run_started", **ids)
-    await execute(runtime, claim.run)
+    log.debug("run_started", **ids)
+    await execute(runtime, claim.run, on_new_thread=claim.on_new_thread)
 
 
 async def start(runtime: Runtime, run_id: UUID) -> None:
@@ -43,7 +43,7 @@ async def start(runtime: Runtime, run_id: UUID) -> None:
     run = await _start(runtime, run_id)
     if run is None:
         return
-    log.info("run_started", run_id=str(run.run_id), attempt=run.attempt)
+    log.debug("run_started", run_id=str(run.run_id), attempt=run.attempt)
     await execute(runtime, run)
 
 
@@ -67,7 +67,7 @@ async def _claim_once(runtime: Runtime, firing_id: UUID, *, run_id: UUID, thread
         claim = await runs.claim(runtime.pool, firing_id, run_id=run_id, thread_id=thread_id, owner=runtime.worker_id)
         if claim is None and tries > 1:  # an earlier attempt may have been committed, and its answer lost
             run = await runs.stray(runtime.pool, run_id, owner=runtime.worker_id)
-            return None if run is None else runs.Claim(Outcome.STARTED, None, 0.0, run)
+            return None if run is None else runs.Claim(Outcome.STARTED, None, 0.0, run, on_new_thread=False)
         return claim
 
     return await ride_out(attempt, what="claim", seconds=runtime.settings.lease_seconds)

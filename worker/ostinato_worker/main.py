@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -29,6 +30,7 @@ def run(settings: Settings) -> None:
     logs.configure(level=settings.log_level, as_json=settings.log_json)
     migrate.wait_until_current(settings.database_dsn)
     runtime = Runtime(settings, load_project(settings.config))
+    gc.freeze()  # what is loaded by now stays: no collection need look at it again
     runtime.start()
     lease = Lease(runtime)
     lease.hold()

@@ -32,23 +32,26 @@ class UnknownGraphError(ProjectError):
         super().__init__(f"There is no graph {graph_id!r} in this worker's langgraph.json.")
 
 
-async def execute(runtime: Runtime, run: RunRow) -> None:
+async def execute(runtime: Runtime, run: RunRow, *, on_new_thread: bool = False) -> None:
     """Run the graph and end the run, whatever happens in the graph. A run already under way here is let alone."""
     if run.run_id in runtime.under_way:
         return
     under_way = runtime.under_way[run.run_id] = UnderWay(run)
     try:
         # Its own task: cancelling the graph must not cancel the statement that ends the run.
-        under_way.graph = asyncio.create_task(_outcome(runtime, under_way), name=f"run {run.run_id}")
+        under_way.graph = asyncio.create_task(
+            _outcome(runtime, under_way, on_new_thread=on_new_thread), name=f"run {run.run_id}"
+        )
         await asyncio.wait({under_way.graph})
         await finishing.conclude(runtime, under_way, under_way.graph)
     finally:
         del runtime.under_way[run.run_id]
 
 
-async def _outcome(runtime: Runtime, under_way: UnderWay) -> Ending:
+async def _outcome(runtime: Runtime, under_way: UnderWay, *, on_new_thread: bool) -> Ending:
     run = under_way.run
-    saver = FencedSaver(runtime.pool, Fence(run.run_id, run.owner, run.attempt), on_lost=under_way.lose)
+    fence = Fence(run.run_id, run.owner, run.attempt)
+    saver = FencedSaver(runtime.pool, fence, on_lost=under_way.lose, on_new_thread=on_new_thread)
     try:
         source = _source(runtime, run.graph_id)
         goes_on = run.attempt > 1 and await _head_is_of(saver, run)

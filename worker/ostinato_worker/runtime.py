@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from ostinato_shared.broker import connect_async
-from ostinato_shared.database import make_pool
 from ostinato_shared.ids import new_id
+from ostinato_worker.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from ostinato_shared.project import Project
-    from ostinato_shared.queries.runs import Pool, RunRow
+    from ostinato_shared.queries.runs import RunRow
     from ostinato_shared.settings import Settings
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Runtime:
     worker_id: UUID = field(default_factory=new_id)
     hostname: str = field(default_factory=socket.gethostname)
     loop: asyncio.AbstractEventLoop = field(init=False)
-    pool: Pool = field(init=False)
+    pool: Connections = field(init=False)
     redis: Redis = field(init=False)
     under_way: dict[UUID, UnderWay] = field(default_factory=dict)
     stopping: threading.Event = field(default_factory=threading.Event)  # claim nothing any more
@@ -87,8 +87,7 @@ class Runtime:
         self.loop.close()
 
     async def _open(self) -> None:
-        self.pool = make_pool(self.settings.database_dsn, size=POOL_SIZE)
-        await self.pool.open(wait=True)
+        self.pool = Connections(self.settings.database_dsn, size=POOL_SIZE)
         self.redis = connect_async(self.settings.redis_url)
 
     async def _shut(self) -> None:

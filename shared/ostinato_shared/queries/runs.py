@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass, fields
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
     from uuid import UUID
 
     from psycopg import AsyncConnection, Connection
     from psycopg.rows import DictRow
-    from psycopg_pool import AsyncConnectionPool
-
-    Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 CLAIM = """
 SELECT c.outcome, c.reason, c.wait_seconds, (c.claimed).*
@@ -41,6 +39,12 @@ DELETE FROM worker WHERE expires_at < clock_timestamp()
 AND NOT EXISTS (SELECT FROM run WHERE run.owner = worker.worker_id AND run.status = 'running')"""
 
 
+class Pool(Protocol):
+    """Where autocommit connections with dict rows come from."""
+
+    def connection(self) -> AbstractAsyncContextManager[AsyncConnection[DictRow]]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class RunRow:
     """What executing a run takes of its row."""
@@ -61,12 +65,13 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What became of a firing; `run` is there when it started one, `pending` if its thread is busy."""
+    """What became of a firing; `run` is there when it made one, `pending` if its thread is busy."""
 
     outcome: str
     reason: str | None
     wait_seconds: float
     run: RunRow | None
+    on_new_thread: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,8 @@ async def claim(pool: Pool, firing_id: UUID, *, run_id: UUID, thread_id: UUID, o
     if row is None:
         return None
     run = None if row["run_id"] is None else _run(row)
-    return Claim(row["outcome"], row["reason"], row["wait_seconds"], run)
+    on_new_thread = row["thread_id"] == thread_id
+    return Claim(row["outcome"], row["reason"], row["wait_seconds"], run, on_new_thread=on_new_thread)
 
 
 async def start(pool: Pool, run_id: UUID, *, owner: UUID) -> RunRow | None:
