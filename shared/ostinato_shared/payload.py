@@ -57,7 +57,7 @@ def _modes(value: object) -> object:
 def _web_address(value: str) -> str:
     try:
         parts = urlsplit(value)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
     if not valid:
@@ -73,6 +73,8 @@ Webhook = Annotated[str, StringConstraints(min_length=1, max_length=MAX_URL), Af
 
 class RunOptions(BaseModel):
     """The fields that crons and runs have in common."""
+
+    model_config = ConfigDict(strict=True)
 
     config: Config | None = None
     context: JsonObject | None = None
