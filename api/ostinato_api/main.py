@@ -19,6 +19,9 @@ from ostinato_shared.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fastapi import FastAPI
+
+    from ostinato_api.dependencies import Services
     from ostinato_shared.settings import Settings
 
 log = structlog.get_logger()
@@ -29,10 +32,19 @@ STOP_SECONDS = 5  # for answers under way when the process is asked to stop
 class Server(uvicorn.Server):
     """Uvicorn that says when it serves, and ends by returning, not by the signal that it was sent."""
 
+    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.app = app
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             log.info("api_ready", host=self.config.host, port=self.config.port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        services: Services = self.app.state.services
+        services.waiting.stop()  # waits can last for hours: clients ask again at `Location`
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -61,7 +73,7 @@ def run(settings: Settings) -> None:
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     with _listen(settings.host, settings.port) as listener:
-        server = Server(config)
+        server = Server(app, config)
         server.run(sockets=[listener])
     if not server.started:
         raise UnavailableError("The api could not start: see the log above.")

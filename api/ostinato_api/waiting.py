@@ -48,14 +48,18 @@ class Waiting:
         with self._hint(run_id) as hint:
             while True:
                 hint.clear()
-                found = await queries.outcome(self.pool, run_id)
-                if found is None:
-                    return _failure("RunDeletedError", "The run was deleted.")
-                if found.over:
-                    return answer(found)
-                await hint.wait()
+                try:
+                    found = await queries.outcome(self.pool, run_id)
+                except psycopg.OperationalError as error:  # the status line is out: wait until the database is back
+                    log.warning("waiter_look_failed", run_id=str(run_id), error=type(error).__name__)
+                else:
+                    if found is None:
+                        return _failure("RunDeletedError", "The run was deleted.")
+                    if found.over:
+                        return answer(found)
                 if self._stopping:
                     raise ServerStoppingError
+                await hint.wait()
 
     def stop(self) -> None:
         """Send everybody home: the process ends."""

@@ -68,16 +68,16 @@ async def create_stateless_and_wait(body: RunCreate, services: ServicesDep, call
     return Waited(services.waiting, run.run_id, headers=_waited_headers(run))
 
 
-@router.post("/threads/{thread_id}/runs/stream", include_in_schema=False)
+@router.post("/threads/{thread_id}/runs/stream", include_in_schema=False)  # noqa: FAST003 - no id matters yet
 @router.post("/runs/stream", include_in_schema=False)
-@router.get("/threads/{thread_id}/runs/{run_id}/stream", include_in_schema=False)
+@router.get("/threads/{thread_id}/runs/{run_id}/stream", include_in_schema=False)  # noqa: FAST003 - no id matters yet
 @router.get("/runs/{run_id}/stream", include_in_schema=False)
 async def stream() -> None:
     """Streams come with a later version."""
     raise runs.NotBuiltError("Streaming")
 
 
-@router.post("/threads/{thread_id}/runs/{run_id}/cancel", include_in_schema=False)
+@router.post("/threads/{thread_id}/runs/{run_id}/cancel", include_in_schema=False)  # noqa: FAST003 - no id matters yet
 @router.post("/runs/cancel", include_in_schema=False)
 async def cancel() -> None:
     """So does cancelling; a run can be deleted."""
