@@ -12,7 +12,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 class Settings(BaseSettings):
     """The settings of every process. `DATABASE_URI` and `REDIS_URI` are the names that LangGraph's own images use."""
 
-    model_config = SettingsConfigDict(env_prefix="OSTINATO_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="OSTINATO_", extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
 
     database_uri: SecretStr = Field(validation_alias=AliasChoices("DATABASE_URI", "database_uri"))
     redis_uri: SecretStr = Field(validation_alias=AliasChoices("REDIS_URI", "redis_uri"))
