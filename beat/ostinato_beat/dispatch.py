@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 import structlog
 from psycopg.rows import args_row, tuple_row
+from uuid_utils import uuid7
 
 from ostinato_beat import messages, sync
 from ostinato_beat.connections import OUTAGES
 from ostinato_beat.entries import TOMBSTONE_SECONDS, BrokenEntryError, UnreadableEntryError, read
 from ostinato_beat.steps import LATE_SECONDS, Step, has_ended, step
 from ostinato_beat.store import Move
-from ostinato_shared.ids import new_id
 from ostinato_shared.models.states import Outcome, Trigger
 from ostinato_shared.queries import ledger
 from ostinato_shared.queries.ledger import DueRow, Gap, LookedUp
@@ -22,7 +22,6 @@ from ostinato_shared.task_names import LATE_QUEUE, QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from uuid import UUID
 
     from psycopg import Connection
 
@@ -49,7 +48,7 @@ class Batch:
         """How many entries may still be due afterwards."""
         return self.locked + len(self.outdated) + len(self.unreadable)
 
-    def send(self, *, cron_id: str, fire_time: int, firing_id: UUID, name: str | None, late: bool) -> None:
+    def send(self, *, cron_id: str, fire_time: int, firing_id: str, name: str | None, late: bool) -> None:
         queue, target = (LATE_QUEUE, self.late) if late else (QUEUE, self.messages)
         target.append(messages.fire(cron_id=cron_id, fire_time=fire_time, firing_id=firing_id, name=name, queue=queue))
 
@@ -107,8 +106,8 @@ def record(connection: Connection, entries: Sequence[Claimed], *, now: float) ->
 
 def _due_row(firing: Step) -> DueRow:
     entry, missed = firing.entry, firing.missed
-    gap = None if missed is None else Gap(new_id(), missed.first, missed.last, missed.count)
-    return DueRow(new_id(), entry.cron_id, entry.nominal, entry.revision, firing.trigger, firing.next, gap)
+    gap = None if missed is None else Gap(str(uuid7()), missed.first, missed.last, missed.count)
+    return DueRow(str(uuid7()), entry.cron_id, entry.nominal, entry.revision, firing.trigger, firing.next, gap)
 
 
 def _record(connection: Connection, rows: Sequence[DueRow]) -> tuple[dict[str, str | None], list[tuple[DueRow, str]]]:
@@ -173,7 +172,7 @@ def _settle_known(entry: Entry, found: LookedUp, batch: Batch, *, now: float) ->
         batch.send(
             cron_id=entry.cron_id,
             fire_time=entry.nominal,
-            firing_id=found.firing_id,
+            firing_id=str(found.firing_id),
             name=found.name,
             late=now - entry.nominal >= LATE_SECONDS,
         )

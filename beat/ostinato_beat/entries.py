@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 from ostinato_shared.task_names import FIRE_CRON, QUEUE
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 PREFIX: Final = "redbeat:"  # RedBeat's own default
 SCHEDULE_KEY: Final = "redbeat::schedule"
 LOCK_KEY: Final = "redbeat::lock"
+
+_KEY: Final = re.compile(PREFIX + "([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 # A stock reader insists on a schedule that it can decode; ours says more than Celery's crontab can.
 PLACEHOLDER: Final = {"__type__": "interval", "every": 86400.0, "relative": False}
@@ -46,10 +48,8 @@ class Claimed:
     @property
     def cron_id(self) -> str | None:
         """The cron's id; None for a key that is not ours."""
-        try:
-            return str(UUID(self.key.removeprefix(PREFIX)))
-        except ValueError:
-            return None
+        match = _KEY.fullmatch(self.key)
+        return match and match[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from ostinato_beat.entries import BrokenEntryError, Entry
@@ -42,12 +43,18 @@ class Step:
 def step(entry: Entry, *, now: float) -> Step:
     """The firing of the entry's nominal time, and the time after it. Raises BrokenEntryError."""
     try:
-        schedule, zone = parse_schedule(entry.schedule), parse_timezone(entry.timezone)
         if now - entry.nominal < LATE_SECONDS:
-            return Step(entry, Trigger.SCHEDULE, _next(schedule, zone, entry.nominal, end=entry.end))
+            after = _following(entry.schedule, entry.timezone, entry.nominal, entry.end)
+            return Step(entry, Trigger.SCHEDULE, after)
+        schedule, zone = parse_schedule(entry.schedule), parse_timezone(entry.timezone)
         return _catch_up(entry, schedule, zone, now=int(now))
     except Exception as error:  # whatever is wrong with one definition, its neighbours fire
         raise BrokenEntryError(f"{type(error).__name__}: {error}") from error
+
+
+@lru_cache(maxsize=4096)  # herds share their schedules
+def _following(schedule: str, timezone: str | None, nominal: int, end: int | None) -> int | None:
+    return _next(parse_schedule(schedule), parse_timezone(timezone), nominal, end=end)
 
 
 def has_ended(entry: Entry) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, LiteralString, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from ostinato_shared.models.states import Trigger
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 class Gap(NamedTuple):
     """Fire times that nobody fired, accounted for by one row."""
 
-    firing_id: UUID
+    firing_id: str
     first: int
     last: int
     times: int | None  # None: more than were counted
 
 
 class DueRow(NamedTuple):
-    firing_id: UUID
+    firing_id: str
     cron_id: str
     fire_time: int
     revision: int
@@ -43,6 +43,8 @@ class LookedUp(NamedTuple):
     enabled: bool | None
     next: int | None
 
+
+NO_GAP: Final = (None, None, None, None)
 
 # Never waits: a locked cron is left for the next tick.
 RECORD: Final = """
@@ -120,14 +122,15 @@ SELECT cron_id FROM locked
 """
 
 
-def record(rows: Iterable[DueRow]) -> tuple[LiteralString, dict[str, str]]:
+def record(rows: Sequence[DueRow]) -> tuple[LiteralString, dict[str, str]]:
     """Insert what is new of a batch and move its crons on; the crons of new rows come back with their names."""
-    columns = zip(*((*row[:6], *(row.gap or (None, None, None, None))) for row in rows), strict=True)
-    names = (
-        "firing_ids", "cron_ids", "fire_times", "revisions", "triggers", "nexts",
-        "gap_ids", "gap_firsts", "gap_lasts", "gap_counts",
-    )  # fmt: skip
-    return RECORD, {name: _array(values) for name, values in zip(names, columns, strict=True)}
+    names = ("firing_ids", "cron_ids", "fire_times", "revisions", "triggers", "nexts", "gaps")
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    del columns["gaps"]
+    late = any(row.gap for row in rows)  # an empty array is as good as one of nulls
+    gaps = list(zip(*(row.gap or NO_GAP for row in rows), strict=True)) if late else [(), (), (), ()]
+    columns |= zip(("gap_ids", "gap_firsts", "gap_lasts", "gap_counts"), gaps, strict=True)
+    return RECORD, {name: _array(values) for name, values in columns.items()}
 
 
 def record_invalid(row: DueRow, *, message: str) -> tuple[LiteralString, dict[str, object]]:
@@ -152,4 +155,4 @@ def park(
 
 def _array(values: Iterable[object]) -> str:
     """An array literal of ids, numbers and bare words: ten times cheaper than the driver's own."""
-    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
