@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from langgraph.types import Command
 from langgraph.types import StateUpdate as Update
 
 from ostinato_api import snapshots
 from ostinato_shared.checkpoints import PlainSaver
+from ostinato_shared.commands import build_command
 from ostinato_shared.errors import BadRequestError, ConflictError, NotFoundError, OstinatoError
 from ostinato_shared.queries import threads as queries
 from ostinato_shared.serialization import to_plain
@@ -158,9 +158,5 @@ def _knows(graph: Graph, namespace: str) -> bool:
 
 
 def _update(given: StateUpdate) -> Update:
-    values: Any = Command(**_known(given.command)) if given.command else given.values
+    values: Any = build_command(given.command) if given.command else given.values
     return Update(values, given.as_node)
-
-
-def _known(command: Mapping[str, Any]) -> Json:
-    return {name: command[name] for name in ("update", "resume", "goto") if name in command}

@@ -121,6 +121,18 @@ async def test_interrupt_is_answered_by_a_command(stage: Stage) -> None:
     assert (await stage.client.threads.get(thread_id))["status"] == "idle"
 
 
+async def test_command_goes_where_it_says(stage: Stage) -> None:
+    thread_id = (await stage.client.threads.create())["thread_id"]
+    await stage.client.runs.create(thread_id, "steps", input={"parts": []})
+    await stage.work()
+    command: Any = {"update": {"parts": ["told"]}, "goto": {"node": "second", "input": {"parts": []}}}
+
+    waiting = asyncio.create_task(stage.client.runs.wait(thread_id, "steps", command=command))
+    await stage.work()
+
+    assert await waiting == {"parts": ["first", "second", "told", "second"]}
+
+
 async def test_breakpoint_stops_the_run_in_success_and_the_next_run_goes_on(stage: Stage) -> None:
     thread_id = (await stage.client.threads.create())["thread_id"]
     waiting = asyncio.create_task(

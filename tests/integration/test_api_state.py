@@ -267,7 +267,7 @@ async def test_thread_made_by_supersteps_has_their_state(stage: Stage) -> None:
     supersteps = [
         {"updates": [{"values": {"parts": ["in"]}, "as_node": "__input__"}]},
         {"updates": [{"values": {"parts": ["start"]}, "as_node": "__start__"}]},
-        {"updates": [{"values": {"parts": ["told"]}, "command": None, "as_node": "first"}]},
+        {"updates": [{"values": None, "command": {"update": {"parts": ["told"]}}, "as_node": "first"}]},
     ]
 
     thread = await stage.post("/threads", {"metadata": {"graph_id": "steps"}, "supersteps": supersteps})

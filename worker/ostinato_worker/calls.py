@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langgraph.types import Command, Send
+from ostinato_shared.commands import build_command
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -38,17 +38,6 @@ def build_input(run: RunRow) -> Any:
     """The graph's input: what the client gave, or its command."""
     command = run.kwargs.get("command")
     return build_command(command) if command else run.kwargs.get("input")
-
-
-def build_command(command: dict[str, Any]) -> Command[Any]:
-    """A command from its JSON; an empty `goto` is nowhere."""
-    goto = command.get("goto") or ()
-    targets = goto if isinstance(goto, list | tuple) else [goto]
-    return Command(
-        resume=command.get("resume"),
-        update=command.get("update"),
-        goto=[Send(**target) if isinstance(target, dict) else target for target in targets],
-    )
 
 
 def build_options(run: RunRow, graph: Graph) -> dict[str, Any]:

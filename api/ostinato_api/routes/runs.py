@@ -70,7 +70,7 @@ async def create_stateless_and_wait(body: RunCreate, services: ServicesDep, call
 
 @router.post("/threads/{thread_id}/runs/stream", include_in_schema=False)  # noqa: FAST003 - no id matters yet
 @router.post("/runs/stream", include_in_schema=False)
-@router.get("/threads/{thread_id}/runs/{run_id}/stream", include_in_schema=False)  # noqa: FAST003 - no id matters yet
+@router.get("/threads/{thread_id}/runs/{run_id}/stream", include_in_schema=False)
 @router.get("/runs/{run_id}/stream", include_in_schema=False)
 async def stream() -> None:
     """Streams come with a later version."""
