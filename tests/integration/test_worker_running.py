@@ -320,6 +320,7 @@ def test_cancelled_run_of_a_stopping_worker_is_handed_on(db: Database, database_
             await run
 
         worker.run(stop())
+        worker.send_put_off()
         message = json.loads(worker.run(worker.redis.rpop("ostinato")))
 
     row = db.run_row(run_id)

@@ -65,7 +65,7 @@ async def _hand_on(runtime: Runtime, run: RunRow) -> None:
         log.warning("run_lost", run_id=str(run.run_id), attempt=run.attempt)
         return
     log.info("run_handed_on", run_id=str(run.run_id), attempt=run.attempt)
-    await _send(runtime, broker.run_message(run.run_id), run_id=run.run_id)
+    runtime.put_off.append(broker.run_message(run.run_id))
 
 
 async def _tell(runtime: Runtime, run_id: UUID, *, next_run_id: UUID | None) -> None:

@@ -37,7 +37,9 @@ class Lease:
         self._thread.start()
 
     def release(self) -> None:
-        """Let the lease expire at once: what is left under way is everybody's."""
+        """Let the lease expire at once: what is left under way is everybody's. Once is enough."""
+        if self._released.is_set():
+            return
         self._released.set()
         self._thread.join(CONNECT_SECONDS)
         with suppress(psycopg.Error):  # then it expires by itself

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 from kombu import Exchange, Queue
 
 from ostinato_shared import logs, migrate
@@ -35,15 +39,18 @@ def run(settings: Settings) -> None:
     lease = Lease(runtime)
     lease.hold()
     watcher = asyncio.run_coroutine_threadsafe(loop_lag.watch(runtime), runtime.loop)
-    serve(make_app(settings, runtime), runtime, Stop(runtime, lease))
+    exit_code = serve(make_app(settings, runtime), runtime, Stop(runtime, lease))
     watcher.cancel()
     lease.release()
+    runtime.send_put_off()
     runtime.close()
     log.info("worker_stopped")
+    if exit_code:
+        sys.exit(exit_code)
 
 
-def serve(app: Celery, runtime: Runtime, stop: Stop) -> None:
-    """Consume until the process is told to stop."""
+def serve(app: Celery, runtime: Runtime, stop: Stop) -> int:
+    """Consume until the process is told to stop; its exit code."""
 
     def begin_stop(**_: Any) -> None:
         stop.begin()
@@ -52,18 +59,21 @@ def serve(app: Celery, runtime: Runtime, stop: Stop) -> None:
         graphs = sorted(runtime.project.graphs)
         log.info("worker_ready", worker_id=str(runtime.worker_id), slots=runtime.settings.slots, graphs=graphs)
 
+    warnings.simplefilter("ignore", SecurityWarning)  # of being root: JSON is all that it accepts, and containers are
     signals.setup_logging.connect(_keep_logging)
     signals.worker_shutting_down.connect(begin_stop)
     signals.worker_ready.connect(tell_ready)
     # Not `app.worker_main`: that puts the working directory on sys.path and imports what it finds there.
-    app.Worker(
+    worker = app.Worker(
         hostname=f"worker-{runtime.worker_id.hex[-8:]}@{runtime.hostname}",
         pool="threads",
         concurrency=runtime.settings.slots,
         quiet=True,
         without_gossip=True,
         without_mingle=True,
-    ).start()
+    )
+    worker.start()
+    return worker.exitcode or 0
 
 
 def make_app(settings: Settings, runtime: Runtime) -> Celery:
@@ -102,7 +112,5 @@ def make_app(settings: Settings, runtime: Runtime) -> Celery:
 
 def _keep_logging(**_: Any) -> None:
     """Celery leaves logging alone when anybody listens to its signal; its lines for each task are ours to say."""
-    import logging  # noqa: PLC0415
-
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)

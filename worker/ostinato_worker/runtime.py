@@ -6,20 +6,23 @@ import asyncio
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import redis
 import structlog
 
-from ostinato_shared.broker import connect_async
+from ostinato_shared import broker
 from ostinato_shared.ids import new_id
+from ostinato_shared.task_names import QUEUE
 from ostinato_worker.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from uuid import UUID
 
-    from redis.asyncio import Redis
+    from redis.asyncio import Redis as AsyncRedis
 
     from ostinato_shared.project import Project
     from ostinato_shared.queries.runs import RunRow
@@ -59,8 +62,9 @@ class Runtime:
     hostname: str = field(default_factory=socket.gethostname)
     loop: asyncio.AbstractEventLoop = field(init=False)
     pool: Connections = field(init=False)
-    redis: Redis = field(init=False)
+    redis: AsyncRedis = field(init=False)
     under_way: dict[UUID, UnderWay] = field(default_factory=dict)
+    put_off: list[str] = field(default_factory=list)  # messages for other workers, sent when this one has stopped
     stopping: threading.Event = field(default_factory=threading.Event)  # claim nothing any more
     _thread: threading.Thread = field(init=False)
     _closed: bool = False
@@ -86,9 +90,16 @@ class Runtime:
         self._thread.join()
         self.loop.close()
 
+    def send_put_off(self) -> None:
+        """Send what is left for others: before this process consumes no more, it might get it itself, and lose it."""
+        messages, self.put_off = self.put_off, []
+        if messages:
+            with suppress(redis.RedisError), broker.connect(self.settings.redis_url) as client:  # else the sweep does
+                client.lpush(QUEUE, *messages)
+
     async def _open(self) -> None:
         self.pool = Connections(self.settings.database_dsn, size=POOL_SIZE)
-        self.redis = connect_async(self.settings.redis_url)
+        self.redis = broker.connect_async(self.settings.redis_url)
 
     async def _shut(self) -> None:
         await self.redis.aclose()

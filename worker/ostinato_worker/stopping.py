@@ -58,5 +58,6 @@ class Stop:
 
     def _leave(self) -> None:
         self.lease.release()
+        self.runtime.send_put_off()
         log.warning("worker_stopped", by="force")
         self.leave(0)

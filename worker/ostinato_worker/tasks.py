@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import structlog
 from celery import Celery, Task
 
+from ostinato_shared import broker
 from ostinato_shared.task_names import EXECUTE_RUN, FIRE_CRON, HINT_VERSION
 from ostinato_worker import firing
 
@@ -31,12 +33,19 @@ class RuntimeTask(Task[[Any], None]):
     def work(self, subject: UUID) -> Coroutine[Any, Any, None]:
         raise NotImplementedError
 
+    def again(self, hint: Any) -> str:
+        """The same message, for another worker."""
+        raise NotImplementedError
+
     def run(self, hint: Any) -> None:
         subject = self._subject(hint)
         if subject is None:
             return
         try:
-            self.runtime.run(self.work(subject))
+            if self.runtime.stopping.is_set():
+                self.runtime.put_off.append(self.again(hint))
+            else:
+                self.runtime.run(self.work(subject))
         except Exception:  # the task boundary: the row stays as it is, and the sweep finds it
             log.exception("task_failed", task=self.name, **{self.key: str(subject)})
 
@@ -60,6 +69,13 @@ class FireTask(RuntimeTask):
     def work(self, subject: UUID) -> Coroutine[Any, Any, None]:
         return firing.fire(self.runtime, subject)
 
+    def again(self, hint: Any) -> str:
+        return broker.fire_message(
+            cron_id=UUID(hint["cron_id"]),
+            fire_time=datetime.fromisoformat(hint["fire_time"]),
+            firing_id=UUID(hint["firing_id"]),
+        )
+
 
 class RunTask(RuntimeTask):
     name = EXECUTE_RUN
@@ -67,6 +83,9 @@ class RunTask(RuntimeTask):
 
     def work(self, subject: UUID) -> Coroutine[Any, Any, None]:
         return firing.start(self.runtime, subject)
+
+    def again(self, hint: Any) -> str:
+        return broker.run_message(UUID(hint["run_id"]))
 
 
 def register(app: Celery, runtime: Runtime) -> None:
