@@ -38,9 +38,9 @@ class Sender:
         """Tell the leading beat that crons have changed."""
         await self._try(self.redis.publish(WAKE_CHANNEL, ""))
 
-    async def send(self, message: str, *, queue: str = QUEUE) -> None:
-        """Put a ready-made Celery message on a queue."""
-        await self._try(self.redis.lpush(queue, message))
+    async def send(self, *messages: str, queue: str = QUEUE) -> None:
+        """Put ready-made Celery messages on a queue."""
+        await self._try(self.redis.lpush(queue, *messages))
 
     async def tell_done(self, run_id: UUID) -> None:
         """Tell whoever waits for a run that it is over, or gone."""

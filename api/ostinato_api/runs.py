@@ -79,21 +79,14 @@ async def put_on_thread(services: Services, run: NewRun, *, create: bool) -> Dic
     verdict = await queries.enqueue(services.pool, run)
     if verdict.verdict == "thread_gone" and create:
         await threads.clear(services.pool, run.thread_id)
-        verdict = await queries.enqueue_on_new_thread(services.pool, run)
-    return await _settle(services, run, verdict)
+        verdict = await queries.enqueue_on_new_threads(services.pool, [run])
+    (made,) = await _settle(services, [run], verdict)
+    return made
 
 
-async def put_on_new_thread(services: Services, run: NewRun) -> DictRow:
-    """The run, now on a thread of its own, and sent."""
-    return await _settle(services, run, await queries.enqueue_on_new_thread(services.pool, run))
-
-
-async def check_assistants(services: Services, planned: Sequence[NewRun]) -> None:
-    """Raise ThreadOrAssistantNotFoundError unless all of them are there: a batch is made whole or not at all."""
-    wanted = {run.assistant_id for run in planned}
-    async with services.sessions() as session:
-        if await session.scalar(queries.count_assistants(wanted)) != len(wanted):
-            raise ThreadOrAssistantNotFoundError
+async def put_on_new_threads(services: Services, runs: Sequence[NewRun]) -> Sequence[DictRow]:
+    """The runs, each on a thread of its own now, and sent: all of them or none."""
+    return await _settle(services, runs, await queries.enqueue_on_new_threads(services.pool, runs))
 
 
 async def get(session: AsyncSession, thread_id: UUID, run_id: UUID) -> Run:
@@ -115,16 +108,16 @@ async def remove(services: Services, thread_id: UUID, run_id: UUID) -> None:
     await services.sender.tell_done(run_id)
 
 
-async def _settle(services: Services, run: NewRun, verdict: Verdict) -> DictRow:
+async def _settle(services: Services, runs: Sequence[NewRun], verdict: Verdict) -> Sequence[DictRow]:
     if verdict.verdict == "thread_busy":
         raise ThreadBusyError
-    if verdict.verdict != "made":
+    if verdict.verdict != queries.MADE:
         raise ThreadOrAssistantNotFoundError
-    made = await queries.read(services.pool, run.run_id)
-    if made is None:
-        raise RunNotFoundError(run.run_id)  # deleted by somebody within a millisecond
+    made = await queries.read(services.pool, [run.run_id for run in runs])
+    if len(made) != len(runs):
+        raise RunNotFoundError(runs[0].run_id)  # deleted by somebody within a millisecond
     if verdict.ready:
-        await services.sender.send(run_message(run.run_id))
+        await services.sender.send(*(run_message(run.run_id) for run in runs))
     return made
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ostinato_api import states
 from ostinato_api.errors import NotYetError
 from ostinato_api.extraction import extract
-from ostinato_shared.errors import ConflictError, NotFoundError, OstinatoError
+from ostinato_shared.checkpoints import PlainSaver
+from ostinato_shared.errors import BadRequestError, ConflictError, NotFoundError, OstinatoError
 from ostinato_shared.ids import new_id
 from ostinato_shared.queries import threads as queries
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from ostinato_api.dependencies import Services
     from ostinato_api.extraction import Path
-    from ostinato_api.schemas.threads import ThreadCreate, ThreadFilter, ThreadPatch, ThreadSearch
+    from ostinato_api.schemas.threads import ThreadCreate, ThreadFilter, ThreadPatch, ThreadPrune, ThreadSearch
     from ostinato_shared.models import Thread
 
 DELETE = "SELECT ostinato_delete_thread(%s, %s) AS deleted"
@@ -89,6 +90,31 @@ async def remove(pool: AsyncConnectionPool[AsyncConnection[DictRow]], thread_id:
 async def clear(pool: AsyncConnectionPool[AsyncConnection[DictRow]], thread_id: UUID) -> bool:
     """Free the id of a hidden thread, which nobody sees any more; the sweep would do it a minute later."""
     return await _delete(pool, thread_id, hidden=True)
+
+
+async def copy(services: Services, thread_id: UUID, *, user_id: str) -> Thread:
+    """A thread of its own with the same metadata, state and history."""
+    copy_id = new_id()
+    values = {"original": thread_id, "copy": copy_id, "user_id": user_id}
+    async with services.pool.connection() as connection:
+        if await (await connection.execute(queries.COPY, values)).fetchone() is None:
+            raise ThreadNotFoundError(thread_id)
+    async with services.sessions() as session:
+        return await get(session, copy_id)
+
+
+async def prune(services: Services, body: ThreadPrune) -> int:
+    """How many of the threads are gone, or have lost all of their history but its end; busy ones keep theirs."""
+    wanted = sorted(set(body.thread_ids))  # in one order, so that two who prune do not wait for one another
+    if body.strategy == "delete":
+        return sum([await _delete(services.pool, thread_id, hidden=False) for thread_id in wanted])
+    async with services.sessions() as session:
+        found = (await session.scalars(queries.at_rest(wanted))).all()
+    try:
+        await PlainSaver(services.pool).aprune([str(thread_id) for thread_id in found])
+    except NotImplementedError as error:  # LangGraph cannot tell which checkpoints a DeltaChannel needs
+        raise BadRequestError(str(error)) from error
+    return len(found)
 
 
 def matching(body: ThreadFilter) -> Select[Thread]:

@@ -287,3 +287,49 @@ async def test_supersteps_that_fail_leave_no_thread(stage: Stage) -> None:
         await stage.post("/threads", body, status=status)
 
         assert (await stage.api.get(f"/threads/{thread_id}")).status_code == 404
+
+
+async def test_copy_has_the_state_and_history_and_a_life_of_its_own(stage: Stage) -> None:
+    thread = await stage.ran("asker", thread=await stage.thread(metadata={"team": "growth"}), input={"parts": ["in"]})
+    original = await stage.get(f"/threads/{thread}")
+
+    copied = await stage.post(f"/threads/{thread}/copy", None)
+
+    copy = str(copied["thread_id"])
+    assert copy != thread
+    for name in ("metadata", "status", "values", "interrupts", "config", "error"):
+        assert copied[name] == original[name], name
+    assert copied["status"] == "interrupted"
+    assert await stage.get(f"/threads/{copy}/runs") == []
+    histories = [await stage.post(f"/threads/{one}/history", {"limit": 10}) for one in (thread, copy)]
+    ids = [[state["checkpoint_id"] for state in history] for history in histories]
+    assert ids[0] == ids[1]
+    assert [state["values"] for state in histories[0]] == [state["values"] for state in histories[1]]
+
+    await stage.ran("asker", thread=copy, command={"resume": "yes"})
+
+    assert (await stage.get(f"/threads/{copy}/state"))["values"] == {"parts": ["in", "first"], "answer": "yes"}
+    assert await stage.get(f"/threads/{thread}") == original
+    await stage.api.delete(f"/threads/{thread}")
+    assert (await stage.get(f"/threads/{copy}/state"))["values"]["answer"] == "yes"
+
+
+async def test_copy_of_a_busy_thread_is_at_rest(stage: Stage) -> None:
+    thread = await stage.ran("steps", input={"parts": []})
+    await stage.post(f"/threads/{thread}/runs", {"assistant_id": "steps", "input": {"parts": []}})
+
+    assert (await stage.post(f"/threads/{thread}/copy", None))["status"] == "idle"
+
+
+async def test_prune_can_keep_the_latest_state(stage: Stage) -> None:
+    thread = await stage.ran("steps", input={"parts": ["in"]})
+    busy = await stage.ran("steps", input={"parts": ["in"]})
+    await stage.post(f"/threads/{busy}/runs", {"assistant_id": "steps", "input": {"parts": []}})
+    body = {"thread_ids": [thread, busy, UNKNOWN], "strategy": "keep_latest"}
+
+    answer = await stage.post("/threads/prune", body)
+
+    assert answer == {"pruned_count": 1}
+    (state,) = await stage.post(f"/threads/{thread}/history", {"limit": 10})
+    assert state["values"] == (await stage.get(f"/threads/{thread}"))["values"]
+    assert len(await stage.post(f"/threads/{busy}/history", {"limit": 10})) == 4

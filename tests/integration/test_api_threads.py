@@ -216,3 +216,25 @@ async def test_search_that_does_not_fit_is_422(api: httpx.AsyncClient, fields: d
 
     assert answer.status_code == 422
     assert isinstance(answer.json()["detail"], str)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"thread_ids": "x"}, {"thread_ids": ["7"]}, {"thread_ids": [], "strategy": "x"}]
+)
+async def test_prune_that_does_not_fit_is_422(api: httpx.AsyncClient, fields: dict[str, Any]) -> None:
+    assert (await api.post("/threads/prune", json=fields)).status_code == 422
+
+
+async def test_prune_deletes_the_threads_that_are_there(api: httpx.AsyncClient, database_uri: str) -> None:
+    ids = [(await make(api))["thread_id"] for _ in range(3)]
+    hide(database_uri, ids[2])
+
+    answer = await api.post("/threads/prune", json={"thread_ids": [*ids[1:], ids[1], UNKNOWN]})
+
+    assert answer.json() == {"pruned_count": 1}
+    assert (await api.get(f"/threads/{ids[0]}")).status_code == 200
+    assert (await api.get(f"/threads/{ids[1]}")).status_code == 404
+
+
+async def test_copy_of_an_unknown_thread_is_404(api: httpx.AsyncClient) -> None:
+    assert (await api.post(f"/threads/{UNKNOWN}/copy")).status_code == 404

@@ -41,15 +41,15 @@ async def create_stateless(body: RunCreate, services: ServicesDep, caller: Calle
     """Run an assistant on a thread of its own, in the background."""
     run = runs.planned(body, project=services.project, user_id=caller)
     response.headers["content-location"] = f"/runs/{run.run_id}"
-    return await runs.put_on_new_thread(services, run)
+    (made,) = await runs.put_on_new_threads(services, [run])
+    return made
 
 
 @router.post("/runs/batch", response_model=list[RunOut])
 async def create_batch(bodies: Batch, services: ServicesDep, caller: CallerDep) -> Any:
     """Run assistants, each on a thread of its own, in the background."""
     planned = [runs.planned(body, project=services.project, user_id=caller) for body in bodies]
-    await runs.check_assistants(services, planned)
-    return [await runs.put_on_new_thread(services, run) for run in planned]
+    return await runs.put_on_new_threads(services, planned)
 
 
 @router.post("/threads/{thread_id}/runs/wait")
@@ -64,7 +64,7 @@ async def create_and_wait(thread_id: ThreadId, body: RunCreate, services: Servic
 async def create_stateless_and_wait(body: RunCreate, services: ServicesDep, caller: CallerDep) -> Response:
     """Run an assistant on a thread of its own and give its values when it is over."""
     run = runs.planned(body, project=services.project, user_id=caller)
-    await runs.put_on_new_thread(services, run)
+    await runs.put_on_new_threads(services, [run])
     return Waited(services.waiting, run.run_id, headers=_waited_headers(run))
 
 

@@ -11,7 +11,7 @@ from ostinato_api.extraction import parse_paths
 from ostinato_api.json_bodies import JsonRoute
 from ostinato_api.pages import check_select, count, page
 from ostinato_api.schemas.base import ThreadId
-from ostinato_api.schemas.threads import ThreadCreate, ThreadFilter, ThreadOut, ThreadPatch, ThreadSearch
+from ostinato_api.schemas.threads import ThreadCreate, ThreadFilter, ThreadOut, ThreadPatch, ThreadPrune, ThreadSearch
 
 router = APIRouter(route_class=JsonRoute, prefix="/threads", tags=["Threads"])
 
@@ -41,6 +41,20 @@ async def search(body: ThreadSearch, session: SessionDep) -> Response:
 async def count_matching(body: ThreadFilter, session: SessionDep) -> int:
     """Count the threads that a filter means."""
     return await count(session, threads.matching(body))
+
+
+@router.post("/prune")
+async def prune(body: ThreadPrune, services: ServicesDep) -> dict[str, int]:
+    """Delete threads, or all of their history but its end."""
+    pruned = await threads.prune(services, body)
+    await services.sender.wake_beat()
+    return {"pruned_count": pruned}
+
+
+@router.post("/{thread_id}/copy", response_model=ThreadOut)
+async def copy(thread_id: ThreadId, services: ServicesDep, caller: CallerDep) -> Any:
+    """Make a thread with the same state and history, and a life of its own."""
+    return await threads.copy(services, thread_id, user_id=caller)
 
 
 @router.get("/{thread_id}", response_model=ThreadOut)

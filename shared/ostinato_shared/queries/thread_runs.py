@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import Rollback
 from psycopg.types.json import Jsonb
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from ostinato_shared.models import Assistant, Run, Thread
+from ostinato_shared.models import Run, Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from psycopg import AsyncConnection
@@ -27,7 +27,7 @@ NEW_THREAD = "INSERT INTO thread (thread_id, user_id) VALUES (%s, %s) ON CONFLIC
 READ = """
 SELECT run_id, thread_id, assistant_id, status, metadata AS metadata_, kwargs, multitask_strategy,
        created_at, updated_at
-FROM run WHERE run_id = %s"""
+FROM run WHERE run_id = ANY(%s) ORDER BY seq"""
 DELETE = "SELECT next_run_id FROM ostinato_delete_run(%s, %s)"
 # Also of a hidden thread: whoever waited for a run gets its values before the thread is purged.
 OUTCOME = """
@@ -37,6 +37,9 @@ OVER = """
 SELECT asked.run_id FROM unnest(%s::uuid[]) AS asked (run_id) LEFT JOIN run USING (run_id)
 WHERE run.run_id IS NULL OR run.status NOT IN ('pending', 'running')"""
 ON_THREAD = "SELECT FROM run WHERE run_id = %s AND thread_id = %s"
+
+
+MADE = "made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +91,22 @@ async def enqueue(pool: Pool, run: NewRun) -> Verdict:
         return await _enqueue(connection, run)
 
 
-async def enqueue_on_new_thread(pool: Pool, run: NewRun) -> Verdict:
-    """Make the thread, unless it is there, and put a run on it; neither is left when there is no run."""
+async def enqueue_on_new_threads(pool: Pool, runs: Sequence[NewRun]) -> Verdict:
+    """Make the runs' threads, unless they are there, and put the runs on them. One that cannot be made undoes all."""
+    verdict = Verdict(MADE, ready=True)
     async with pool.connection() as connection, connection.transaction() as transaction:
-        await connection.execute(NEW_THREAD, (run.thread_id, run.user_id))
-        verdict = await _enqueue(connection, run)
-        if verdict.verdict != "made":
-            raise Rollback(transaction)
+        for run in runs:
+            await connection.execute(NEW_THREAD, (run.thread_id, run.user_id))
+            verdict = await _enqueue(connection, run)
+            if verdict.verdict != MADE:
+                raise Rollback(transaction)
     return verdict
 
 
-async def read(pool: Pool, run_id: UUID) -> DictRow | None:
-    """The run as the SDKs read it."""
-    return await _one(pool, READ, (run_id,))
+async def read(pool: Pool, run_ids: Sequence[UUID]) -> list[DictRow]:
+    """The runs as the SDKs read them, oldest first."""
+    async with pool.connection() as connection:
+        return await (await connection.execute(READ, (run_ids,))).fetchall()
 
 
 async def remove(pool: Pool, thread_id: UUID, run_id: UUID) -> tuple[UUID | None] | None:
@@ -140,11 +146,6 @@ def by_id(thread_id: UUID, run_id: UUID) -> Select[Run]:
         .join(Thread, Thread.thread_id == Run.thread_id)
         .where(Run.run_id == run_id, Run.thread_id == thread_id, Thread.deleted_at.is_(None))
     )
-
-
-def count_assistants(assistant_ids: Collection[UUID]) -> Select[int]:
-    """How many of these assistants there are."""
-    return select(func.count()).where(Assistant.assistant_id.in_(assistant_ids))
 
 
 async def _enqueue(connection: AsyncConnection[DictRow], run: NewRun) -> Verdict:

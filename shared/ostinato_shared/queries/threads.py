@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from ostinato_shared.models import Run, RunStatus, Thread, ThreadStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
     from sqlalchemy import Exists, Select
@@ -24,6 +24,26 @@ SORT_COLUMNS = {
     "updated_at": Thread.updated_at,
     "state_updated_at": Thread.state_updated_at,
 }
+
+# One statement, one snapshot: no run slips in between its parts. The copy is as the original when no run is live on it.
+COPY = """
+WITH original AS (SELECT * FROM thread WHERE thread_id = %(original)s AND deleted_at IS NULL),
+points AS (
+    INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
+    SELECT %(copy)s::text, p.checkpoint_ns, p.checkpoint_id, p.parent_checkpoint_id, p.type, p.checkpoint, p.metadata
+    FROM checkpoints AS p JOIN original ON p.thread_id = original.thread_id::text),
+blobs AS (
+    INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+    SELECT %(copy)s::text, b.checkpoint_ns, b.channel, b.version, b.type, b.blob
+    FROM checkpoint_blobs AS b JOIN original ON b.thread_id = original.thread_id::text),
+writes AS (
+    INSERT INTO checkpoint_writes
+        (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    SELECT %(copy)s::text, w.checkpoint_ns, w.checkpoint_id, w.task_id, w.task_path, w.idx, w.channel, w.type, w.blob
+    FROM checkpoint_writes AS w JOIN original ON w.thread_id = original.thread_id::text)
+INSERT INTO thread (thread_id, status, rest_status, metadata, config, values, interrupts, error, user_id)
+SELECT %(copy)s::uuid, rest_status, rest_status, metadata, config, values, interrupts, error, %(user_id)s
+FROM original RETURNING thread_id"""
 
 
 def insert_new(thread_id: UUID, *, metadata: Mapping[str, Any], user_id: str) -> ReturningInsert[Thread]:
@@ -78,6 +98,12 @@ def in_order(found: Select[Thread], *, by: str, descending: bool) -> Select[Thre
     """The same in a stable order."""
     columns = (SORT_COLUMNS[by], Thread.thread_id)
     return found.order_by(*(column.desc() if descending else column.asc() for column in columns))
+
+
+def at_rest(thread_ids: Collection[UUID]) -> Select[UUID]:
+    """Which of these threads have no live run."""
+    live = exists().where(Run.thread_id == Thread.thread_id, Run.status.in_(LIVE))
+    return select(Thread.thread_id).where(Thread.thread_id.in_(thread_ids), Thread.deleted_at.is_(None), ~live)
 
 
 def is_busy(thread_id: UUID) -> Select[bool]:
