@@ -92,7 +92,7 @@ class Worker:
     """Runs what lies in the queue, one message at a time, when asked to."""
 
     runtime: Runtime
-    broker: redis.Redis[str]
+    broker: redis.Redis
 
     def work(self, messages: int = 1, *, seconds: float = 20) -> None:
         """Take so many messages, waiting for each, and do what they say."""

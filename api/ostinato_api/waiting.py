@@ -96,15 +96,19 @@ class Waiting:
                 hint.set()
 
     async def _listen(self) -> None:
+        heard = True
         while True:
             try:
                 async with self.redis.pubsub() as channel:
                     await channel.subscribe(DONE_CHANNEL)
+                    heard = True
                     async for message in channel.listen():
                         if message["type"] == "message":
                             self._heard(message["data"])
             except (RedisError, OSError) as error:
-                log.warning("done_channel_lost", reason=type(error).__name__)
+                if heard:  # once an outage
+                    log.warning("done_channel_lost", reason=type(error).__name__)
+                heard = False
             await asyncio.sleep(RESUBSCRIBE_SECONDS)
 
     def _heard(self, text: str) -> None:

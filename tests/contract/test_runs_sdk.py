@@ -61,7 +61,7 @@ async def test_threads_from_creation_to_deletion(stage: Stage) -> None:
     assert thread["metadata"] == {"team": "growth", "graph_id": "steps"}
     assert await threads.get(thread["thread_id"]) == thread
     assert (await threads.update(thread["thread_id"], metadata={"n": 1}))["metadata"]["n"] == 1
-    assert await threads.update(thread["thread_id"], metadata={"n": 2}, return_minimal=True) is None  # type: ignore[func-returns-value]  # that is what is seen
+    assert await threads.update(thread["thread_id"], metadata={"n": 2}, return_minimal=True) is None
     assert [found["thread_id"] for found in await threads.search(metadata={"n": 2})] == [thread["thread_id"]]
     assert await threads.search(ids=[thread["thread_id"]], select=["status"]) == [{"status": "idle"}]
     assert await threads.count(metadata={"team": "growth"}) == 1
@@ -93,7 +93,7 @@ async def test_wait_gives_the_values_and_names_its_run(stage: Stage) -> None:
     state = await stage.client.threads.get_state(thread["thread_id"])
     assert state["values"] == await waiting
     history = await stage.client.threads.get_history(thread["thread_id"])
-    assert [past["metadata"]["step"] for past in history] == [2, 1, 0, -1]  # type: ignore[index,typeddict-item]  # it is there
+    assert [past["metadata"]["step"] for past in history] == [2, 1, 0, -1]
 
 
 async def test_stateless_wait_gives_values_and_leaves_no_thread(stage: Stage) -> None:
@@ -187,14 +187,14 @@ async def test_runs_of_a_thread_go_in_order(stage: Stage) -> None:
 
 async def test_batch_and_deletion(stage: Stage) -> None:
     runs = await stage.client.runs.create_batch(
-        [{"assistant_id": "steps", "input": {"parts": [n]}, "on_completion": "keep"} for n in range(2)]  # type: ignore[typeddict-item]  # its type wants every field
+        [{"assistant_id": "steps", "input": {"parts": [n]}, "on_completion": "keep"} for n in range(2)]
     )
     await stage.work(2)
 
-    for n, run in enumerate(runs):  # type: ignore[arg-type]  # a list, whatever its annotation says
-        assert (await stage.client.runs.join(run["thread_id"], run["run_id"]))["parts"][0] == n  # type: ignore[call-overload,index]  # likewise
-        await stage.client.runs.delete(run["thread_id"], run["run_id"])  # type: ignore[index]  # likewise
-        assert await stage.client.runs.list(run["thread_id"]) == []  # type: ignore[index]  # likewise
+    for n, run in enumerate(runs):
+        assert (await stage.client.runs.join(run["thread_id"], run["run_id"]))["parts"][0] == n
+        await stage.client.runs.delete(run["thread_id"], run["run_id"])
+        assert await stage.client.runs.list(run["thread_id"]) == []
 
 
 async def test_update_of_a_state(stage: Stage) -> None:

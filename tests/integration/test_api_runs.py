@@ -12,7 +12,8 @@ import pytest
 import redis
 
 from api_setting import AGENT_ID, execute, fetch, open_api, services_of, settings
-from ostinato_shared.task_names import QUEUE
+from ostinato_api import waiting
+from ostinato_shared.task_names import DONE_CHANNEL, QUEUE
 
 UNKNOWN = "01a2022d-0bdd-77a7-ad18-a20902c4cc9b"
 BUSY = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy."
@@ -256,7 +257,7 @@ async def test_list_is_newest_first_and_filters(api: httpx.AsyncClient, database
     as_text = await api.get(path, params={"select": '["run_id", "status"]', "limit": 1})
     assert repeated.json() == as_text.json() == [{"run_id": ids[2], "status": "pending"}]
     for query in ({"limit": 0}, {"limit": 1001}, {"offset": -1}, {"status": "x"}, {"select": "x"}, {"select": "[7]"}):
-        answer = await api.get(path, params=query)  # type: ignore[arg-type]  # strings or numbers
+        answer = await api.get(path, params=query)
         assert answer.status_code == 422, query
 
 
@@ -311,7 +312,7 @@ async def test_outcomes_as_waiters_read_them(api: httpx.AsyncClient, database_ur
     ]:  # fmt: skip
         run_id = (await put(api, thread_id))["run_id"]
         waiter = asyncio.create_task(api.get(f"/threads/{thread_id}/runs/{run_id}/join"))
-        finish(database_uri, run_id, **ending)  # type: ignore[arg-type]  # of a table of endings
+        finish(database_uri, run_id, **ending)
         await services_of(api).sender.tell_done(run_id)
 
         answer = await waiter
@@ -327,6 +328,30 @@ async def test_waiter_comes_to_know_without_redis(api: httpx.AsyncClient, databa
     finish(database_uri, run_id, values={"a": 1})
 
     assert (await waiter).json() == {"a": 1}
+
+
+async def test_waiter_is_woken_by_redis_also_after_its_connection_was_cut(
+    database_uri: str, redis_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 1000.0)
+    async with open_api(settings(database_uri, redis_uri, tmp_path)) as api:
+        thread_id = await new_thread(api)
+        for cut in (False, True):
+            run_id = (await put(api, thread_id))["run_id"]
+            waiter = asyncio.create_task(api.get(f"/threads/{thread_id}/runs/{run_id}/join"))
+            await waits_for(api, 1)
+            if cut:
+                await services_of(api).redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await subscribed(api)
+            finish(database_uri, run_id, values={"cut": cut})
+            await services_of(api).sender.tell_done(run_id)
+
+            assert (await waiter).json() == {"cut": cut}
+
+
+async def subscribed(api: httpx.AsyncClient) -> None:
+    while (await services_of(api).redis.pubsub_numsub(DONE_CHANNEL))[0][1] == 0:  # noqa: ASYNC110 - of the server, which tells nobody
+        await asyncio.sleep(0.01)
 
 
 async def test_waiter_of_a_deleted_run_or_thread_gets_an_error(api: httpx.AsyncClient) -> None:
