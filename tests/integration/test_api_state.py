@@ -333,3 +333,43 @@ async def test_prune_can_keep_the_latest_state(stage: Stage) -> None:
     (state,) = await stage.post(f"/threads/{thread}/history", {"limit": 10})
     assert state["values"] == (await stage.get(f"/threads/{thread}"))["values"]
     assert len(await stage.post(f"/threads/{busy}/history", {"limit": 10})) == 4
+
+
+async def test_no_edit_and_no_question_is_a_server_error(stage: Stage) -> None:
+    made = [await stage.ran(graph, input={"parts": ["in"]}) for graph in ("steps", "outer", "failing")]
+    threads = [*made, await stage.thread(metadata={"graph_id": "steps"}), await stage.thread()]
+    nodes = ("__copy__", "__end__", "__input__", "__start__", "__interrupt__", "", "first", "inner", "inner|ask")
+    values = (
+        None,
+        {},
+        [],
+        [[{"parts": []}, "first"]],
+        [["x", "y"]],
+        [7],
+        {"parts": None},
+        {"x": 1},
+        {"answer": {"a": []}},
+    )
+    places = (
+        {},
+        {"checkpoint": {"checkpoint_ns": "inner"}},
+        {"checkpoint": {"checkpoint_ns": ":|:"}},
+        {"checkpoint_id": "x"},
+    )
+
+    for thread in threads:
+        for node in nodes:
+            for given in values:
+                body = {"values": given, "as_node": node}
+                answer = await stage.api.post(f"/threads/{thread}/state", json=body)
+                assert answer.status_code in {200, 400}, (body, answer.text)
+        for place in places:
+            body = {"values": {"parts": ["x"]}, **place}
+            answer = await stage.api.post(f"/threads/{thread}/state", json=body)
+            assert answer.status_code in {200, 400}, (body, answer.text)
+            checkpoint = place.get("checkpoint", {"checkpoint_id": "x"})
+            for path, asked in (("state/checkpoint", {"subgraphs": True}), ("history", {"limit": 1000})):
+                body = {"checkpoint": checkpoint, **asked}
+                answer = await stage.api.post(f"/threads/{thread}/{path}", json=body)
+                assert answer.status_code == 200, (body, answer.text)
+        assert (await stage.api.get(f"/threads/{thread}/state", params={"subgraphs": True})).status_code == 200
