@@ -52,7 +52,7 @@ class RedisLink:
         self.redis = Redis.from_url(
             url,
             decode_responses=True,
-            encoding_errors="replace",  # a foreign key must not stop its neighbours
+            encoding_errors="surrogateescape",  # a foreign key must not stop its neighbours
             retry=Retry(NoBackoff(), 0),
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,

@@ -88,7 +88,7 @@ def record(connection: Connection, entries: Sequence[Claimed], *, now: float) ->
             _set_aside(claimed, str(error), batch)
             continue
         if has_ended(entry):
-            batch.outdated.append(entry.cron_id)
+            batch.unreadable.append(entry.cron_id)
             continue
         try:
             firing = step(entry, now=now)
@@ -191,7 +191,15 @@ def _park(connection: Connection, entry: Entry, fault: str, batch: Batch) -> Non
         timezone=entry.timezone,
         fault=fault,
     )
-    if connection.execute(*statement).fetchone() is None:
+    try:
+        on_record = connection.execute(*statement).fetchone()
+    except OUTAGES:
+        raise
+    except psycopg.Error:
+        log.exception("cron_not_parked", cron_id=entry.cron_id)
+        batch.locked += 1
+        return
+    if on_record is None:
         batch.unreadable.append(entry.cron_id)
         return
     log.error("cron_parked", cron_id=entry.cron_id, reason=fault)
@@ -200,7 +208,7 @@ def _park(connection: Connection, entry: Entry, fault: str, batch: Batch) -> Non
 
 def _set_aside(claimed: Claimed, reason: str, batch: Batch) -> None:
     """An entry that the sync did not write so: a foreign one is parked, ours is written anew."""
-    log.warning("entry_unreadable", key=claimed.key, reason=reason)
+    log.warning("entry_unreadable", key=ascii(claimed.key), reason=reason)
     if claimed.cron_id is None:
         batch.park(claimed)
     else:

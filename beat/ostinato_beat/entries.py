@@ -91,6 +91,8 @@ def read(entry: Claimed) -> Entry:
     if cron_id is None:
         raise UnreadableEntryError("its key names no cron")
     try:
+        if b"\0" in (entry.schedule + entry.timezone).encode():
+            raise ValueError("NUL")  # noqa: TRY301 - beside what int() and encode() raise
         return Entry(
             claimed=entry,
             cron_id=cron_id,
@@ -101,7 +103,7 @@ def read(entry: Claimed) -> Entry:
             end=int(entry.end) if entry.end else None,
         )
     except ValueError as error:
-        raise UnreadableEntryError(f"its fields cannot be read: {error}") from None
+        raise UnreadableEntryError(f"its fields cannot be read: {error!a}") from None
 
 
 def standing(fields: list[str | bool]) -> Standing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 def run(settings: Settings) -> None:
     """Fire crons, or stand by while another beat does, until SIGTERM or SIGINT."""
     logs.configure(level=settings.log_level, as_json=settings.log_json)
+    logging.getLogger("celery.beat").setLevel(logging.WARNING)
     migrate.wait_until_current(settings.database_dsn)
     check_redis(settings.redis_url)
     service = make_service(settings)

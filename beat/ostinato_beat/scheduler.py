@@ -90,9 +90,9 @@ class OstinatoScheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat ship
 
     def close(self) -> None:
         """Stop, and hand the lease over at once."""
+        self._lease.close()
         self._listener.close()
         self._sweeper.close()
-        self._lease.close()
         self._postgres.close()
 
     def _on_hint(self) -> None:

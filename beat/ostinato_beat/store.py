@@ -68,7 +68,7 @@ class EntryStore:
         """Send the messages, then carry out the moves: all or nothing. The number of entries moved."""
         reply: Any = self._commit(
             keys=[self._lock_key, self._schedule_key, QUEUE, LATE_QUEUE],
-            args=[token, LATE_LIMIT, len(messages), json.dumps(moves), *messages, *late],
+            args=[token, LATE_LIMIT, len(messages), _text(moves), *messages, *late],
         )
         if reply is None:
             raise LeaseLostError
@@ -83,11 +83,16 @@ class EntryStore:
         """Carry out what the sync has planned. The number of entries that were still as they were seen."""
         written = [[key_of(change.cron_id), change.seen, *change.fields] for change in changes]
         reply: Any = self._apply(
-            keys=[self._lock_key, self._schedule_key], args=[token, TOMBSTONE_SECONDS, META, json.dumps(written)]
+            keys=[self._lock_key, self._schedule_key], args=[token, TOMBSTONE_SECONDS, META, _text(written)]
         )
         if reply is None:
             raise LeaseLostError
         return int(reply)
+
+
+def _text(value: object) -> str:
+    """JSON whose bytes are the keys' own, whatever they are."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def lua(name: str) -> str:
