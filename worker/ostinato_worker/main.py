@@ -17,7 +17,8 @@ from kombu import Exchange, Queue
 from ostinato_shared import logs, migrate
 from ostinato_shared.project import load_project
 from ostinato_shared.task_names import LATE_QUEUE, QUEUE
-from ostinato_worker import loop_lag, tasks
+from ostinato_worker import loop_lag, tasks, transport
+from ostinato_worker.consumer import BatchingConsumer
 from ostinato_worker.lease import Lease
 from ostinato_worker.runtime import Runtime
 from ostinato_worker.stopping import Stop
@@ -67,6 +68,7 @@ def serve(app: Celery, runtime: Runtime, stop: Stop) -> int:
     worker = app.Worker(
         hostname=f"worker-{runtime.worker_id.hex[-8:]}@{runtime.hostname}",
         pool="threads",
+        consumer_cls=f"{BatchingConsumer.__module__}:{BatchingConsumer.__name__}",
         concurrency=runtime.settings.slots,
         quiet=True,
         without_gossip=True,
@@ -78,6 +80,7 @@ def serve(app: Celery, runtime: Runtime, stop: Stop) -> int:
 
 def make_app(settings: Settings, runtime: Runtime) -> Celery:
     """The Celery app of this process, with its tasks."""
+    transport.install()
     app = Celery("ostinato", set_as_current=False)
     exchange = Exchange(QUEUE, type="direct")
     app.conf.update(
