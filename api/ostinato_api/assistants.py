@@ -64,6 +64,14 @@ async def resolve(session: AsyncSession, assistant: str) -> Assistant:
     return found
 
 
+async def hold(session: AsyncSession, assistant: str) -> Assistant:
+    """The same, kept from being deleted until the transaction is over."""
+    held = await session.get(Assistant, id_of(assistant), with_for_update={"read": True, "key_share": True})
+    if held is None:
+        raise AssistantNotFoundError(assistant)
+    return held
+
+
 async def get(session: AsyncSession, assistant_id: UUID) -> Assistant:
     """The assistant of this id. Raises AssistantNotFoundError."""
     found = await session.get(Assistant, assistant_id)
@@ -158,12 +166,9 @@ async def choose_version(session: AsyncSession, assistant_id: UUID, version: int
 
 async def remove(session: AsyncSession, assistant_id: UUID, *, threads: bool, user_id: str) -> Sequence[UUID]:
     """Delete the assistant with its crons; the ids of its threads, now hidden, that are left to be purged."""
+    await _locked(session, assistant_id, exclusive=True)  # no cron can be made for it any more
     await session.execute(cron_queries.remove_of_assistant(assistant_id, user_id=user_id))
-    gone = await session.scalar(
-        delete(Assistant).where(Assistant.assistant_id == assistant_id).returning(Assistant.assistant_id)
-    )
-    if gone is None:
-        raise AssistantNotFoundError(assistant_id)
+    await session.execute(delete(Assistant).where(Assistant.assistant_id == assistant_id))
     await session.execute(delete(AssistantVersion).where(AssistantVersion.assistant_id == assistant_id))
     if not threads:
         return []
@@ -230,8 +235,9 @@ def _check_graph(graph_id: str, project: Project) -> None:
         raise GraphNotFoundError(graph_id, project.graphs)
 
 
-async def _locked(session: AsyncSession, assistant_id: UUID) -> Assistant:
-    found = await session.get(Assistant, assistant_id, with_for_update={"key_share": True})
+async def _locked(session: AsyncSession, assistant_id: UUID, *, exclusive: bool = False) -> Assistant:
+    """The assistant, locked against other changes; `exclusive`: also against crons that want to refer to it."""
+    found = await session.get(Assistant, assistant_id, with_for_update={"key_share": not exclusive})
     if found is None:
         raise AssistantNotFoundError(assistant_id)
     return found

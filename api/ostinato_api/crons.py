@@ -53,7 +53,7 @@ async def create(session: AsyncSession, body: CronCreate, *, thread_id: UUID | N
     check_schedule(body.schedule, body.timezone, now=now)
     if thread_id is not None:
         await _hold_thread(session, thread_id)
-    assistant = await assistants.resolve(session, body.assistant_id)
+    assistant = await assistants.hold(session, body.assistant_id)
     metadata = body.metadata or {}
     cron_id = new_id()
     cron = Cron(

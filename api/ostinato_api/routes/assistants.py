@@ -1,11 +1,11 @@
 """Assistants: a graph with a configuration."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Path, Response
 
-from ostinato_api import assistants
-from ostinato_api.dependencies import CallerDep, PoolDep, ProjectDep, SenderDep, SessionDep
+from ostinato_api import assistants, shapes
+from ostinato_api.dependencies import CallerDep, PoolDep, ProjectDep, SenderDep, ServicesDep, SessionDep
 from ostinato_api.json_bodies import JsonRoute
 from ostinato_api.pages import answer_page, count, page
 from ostinato_api.schemas.assistants import (
@@ -19,6 +19,9 @@ from ostinato_api.schemas.assistants import (
     VersionSearch,
 )
 from ostinato_api.schemas.base import AssistantId
+from ostinato_shared.models import Assistant
+
+AssistantName = Annotated[str, Path(description="An assistant's id, or a graph's name.")]
 
 router = APIRouter(route_class=JsonRoute, prefix="/assistants", tags=["Assistants"])
 
@@ -87,3 +90,50 @@ async def versions(assistant_id: AssistantId, body: VersionSearch, session: Sess
 async def choose_version(assistant_id: AssistantId, body: VersionChoice, session: SessionDep) -> Any:
     """Make one of an assistant's versions the latest."""
     return await assistants.choose_version(session, assistant_id, body.version)
+
+
+async def named(assistant_id: AssistantName, services: ServicesDep) -> Assistant:
+    """The assistant of this id or graph, read before its graph is opened: that may take the user's code a while."""
+    async with services.sessions() as session:
+        return await assistants.resolve(session, assistant_id)
+
+
+async def known(assistant_id: AssistantId, services: ServicesDep) -> Assistant:
+    """The same by its id only."""
+    async with services.sessions() as session:
+        return await assistants.get(session, assistant_id)
+
+
+@router.get("/{assistant_id}/graph")
+async def graph(
+    assistant: Annotated[Assistant, Depends(named)], project: ProjectDep, *, xray: str = "false"
+) -> dict[str, Any]:
+    """Draw an assistant's graph; `xray` opens its subgraphs, so many levels or all."""
+    depth = shapes.parse_xray(xray)
+    async with shapes.open_graph(assistant, project) as opened:
+        return await shapes.draw(opened, xray=depth)
+
+
+@router.get("/{assistant_id}/schemas")
+async def schemas(assistant: Annotated[Assistant, Depends(known)], project: ProjectDep) -> dict[str, Any]:
+    """Give the JSON Schemas of an assistant's graph."""
+    async with shapes.open_graph(assistant, project) as opened:
+        return {"graph_id": assistant.graph_id, **shapes.schemas(opened)}
+
+
+@router.get("/{assistant_id}/subgraphs")
+async def subgraphs(
+    assistant: Annotated[Assistant, Depends(known)], project: ProjectDep, *, recurse: bool = False
+) -> dict[str, Any]:
+    """Give the JSON Schemas of the subgraphs of an assistant's graph."""
+    async with shapes.open_graph(assistant, project) as opened:
+        return await shapes.subgraphs(opened, namespace=None, recurse=recurse)
+
+
+@router.get("/{assistant_id}/subgraphs/{namespace}")
+async def subgraph(
+    assistant: Annotated[Assistant, Depends(known)], namespace: str, project: ProjectDep, *, recurse: bool = False
+) -> dict[str, Any]:
+    """Give the JSON Schemas of one subgraph, such as `outer` or `outer|inner`."""
+    async with shapes.open_graph(assistant, project) as opened:
+        return await shapes.subgraphs(opened, namespace=namespace, recurse=recurse or "|" in namespace)
