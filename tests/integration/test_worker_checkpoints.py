@@ -19,7 +19,8 @@ from psycopg.rows import dict_row
 from ostinato_shared.graphs import Graph
 from ostinato_shared.ids import new_id
 from ostinato_worker import firing
-from ostinato_worker.checkpoints import Fence, FencedSaver, LeaseLostError
+from ostinato_worker.checkpoint_writes import Fence
+from ostinato_worker.checkpoints import FencedSaver, LeaseLostError
 from ostinato_worker.runtime import Runtime
 from worker_setting import Database, running
 
@@ -132,7 +133,7 @@ def test_rows_are_those_of_the_stock_saver(
         async with connection:
             savers: dict[str, BaseCheckpointSaver[str]] = {
                 f"stock-{durability}": AsyncPostgresSaver(connection),
-                f"fenced-{durability}": FencedSaver(worker.pool, fence, on_lost=lambda: None),
+                f"fenced-{durability}": FencedSaver(worker.writer, fence, on_lost=lambda: None),
             }
             for thread_id, saver in savers.items():
                 same_ids()
@@ -160,7 +161,7 @@ def test_nothing_is_written_once_the_run_row_changed(db: Database, worker: Runti
     lost: list[bool] = []
 
     async def write() -> None:
-        saver = FencedSaver(worker.pool, fence, on_lost=lambda: lost.append(True))
+        saver = FencedSaver(worker.writer, fence, on_lost=lambda: lost.append(True))
         checkpoint = empty_checkpoint()
         checkpoint["channel_values"] = {"big": [1, 2]}
         place: Any = {"configurable": {"thread_id": f"t-{fence.run_id}", "checkpoint_ns": ""}}
@@ -218,7 +219,7 @@ def test_values_that_jsonb_has_not_come_back_whole(db: Database, worker: Runtime
     fence = running_run(db, worker)
 
     async def there_and_back() -> Any:
-        saver = FencedSaver(worker.pool, fence, on_lost=lambda: None)
+        saver = FencedSaver(worker.writer, fence, on_lost=lambda: None)
         checkpoint = empty_checkpoint()
         checkpoint["channel_values"] = {"text": "a\0b", "number": float("inf"), "plain": 1}
         checkpoint["channel_versions"] = {"text": "1.0", "number": "1.0", "plain": "1.0"}
@@ -243,7 +244,7 @@ def test_ids_made_after_reading_a_head_are_newer_than_it(
     monkeypatch.setattr(id_clock, "_last_v6_timestamp", None)
 
     async def read() -> None:
-        saver = FencedSaver(worker.pool, fence, on_lost=lambda: None)
+        saver = FencedSaver(worker.writer, fence, on_lost=lambda: None)
         place: Any = {"configurable": {"thread_id": "ahead", "checkpoint_ns": ""}}
         await saver.aput(place, head, {}, {})
         assert str(id_clock.uuid6()) < head["id"]

@@ -10,7 +10,8 @@ import structlog
 from ostinato_shared.errors import ProjectError
 from ostinato_worker import finishing
 from ostinato_worker.calls import build_config, build_input, build_options
-from ostinato_worker.checkpoints import Fence, FencedSaver
+from ostinato_worker.checkpoint_writes import Fence
+from ostinato_worker.checkpoints import FencedSaver
 from ostinato_worker.outcomes import failed, finished, stopped
 from ostinato_worker.runtime import UnderWay
 
@@ -51,7 +52,7 @@ async def execute(runtime: Runtime, run: RunRow, *, on_new_thread: bool = False)
 async def _outcome(runtime: Runtime, under_way: UnderWay, *, on_new_thread: bool) -> Ending:
     run = under_way.run
     fence = Fence(run.run_id, run.owner, run.attempt)
-    saver = FencedSaver(runtime.pool, fence, on_lost=under_way.lose, on_new_thread=on_new_thread)
+    saver = FencedSaver(runtime.writer, fence, on_lost=under_way.lose, on_new_thread=on_new_thread)
     try:
         source = _source(runtime, run.graph_id)
         goes_on = run.attempt > 1 and await _head_is_of(saver, run)

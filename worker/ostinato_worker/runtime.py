@@ -16,6 +16,7 @@ import structlog
 from ostinato_shared import broker
 from ostinato_shared.ids import new_id
 from ostinato_shared.task_names import QUEUE
+from ostinato_worker.checkpoint_writes import CheckpointWriter
 from ostinato_worker.connections import Connections
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Runtime:
     hostname: str = field(default_factory=socket.gethostname)
     loop: asyncio.AbstractEventLoop = field(init=False)
     pool: Connections = field(init=False)
+    writer: CheckpointWriter = field(init=False)
     redis: AsyncRedis = field(init=False)
     under_way: dict[UUID, UnderWay] = field(default_factory=dict)
     put_off: list[str] = field(default_factory=list)  # messages for other workers, sent when this one has stopped
@@ -99,6 +101,7 @@ class Runtime:
 
     async def _open(self) -> None:
         self.pool = Connections(self.settings.database_dsn, size=POOL_SIZE)
+        self.writer = CheckpointWriter(self.pool)
         self.redis = broker.connect_async(self.settings.redis_url)
 
     async def _shut(self) -> None:
