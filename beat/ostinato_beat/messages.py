@@ -9,7 +9,7 @@ from uuid import UUID
 
 from uuid_utils import uuid4
 
-from ostinato_shared.broker import fire_message
+from ostinato_shared.broker import fire_message, shown_name
 from ostinato_shared.task_names import QUEUE
 
 # Marks for what differs between the messages of one fire time.
@@ -23,7 +23,7 @@ def fire(*, cron_id: str, fire_time: int, firing_id: str, name: str | None, queu
         "firing": firing_id,
         "task": uuid4(),
         "tag": uuid4(),
-        "shown": json.dumps(repr(name or cron_id))[1:-1],
+        "shown": json.dumps(repr(shown_name(name, cron_id)))[1:-1],
     }
 
 

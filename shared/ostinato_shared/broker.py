@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from redis import Redis
@@ -32,7 +33,8 @@ def fire_message(
     """The message for one due firing: a hint with ids; name and time are shown in Flower."""
     at = fire_time.isoformat()
     hint = {"v": HINT_VERSION, "cron_id": str(cron_id), "fire_time": at, "firing_id": str(firing_id)}
-    return _message(FIRE_CRON, hint, shown=f"({name or str(cron_id)!r}, {at!r})", queue=queue)
+    shown = f"({shown_name(name, cron_id)!r}, '{fire_time.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z')"
+    return _message(FIRE_CRON, hint, shown=shown, queue=queue)
 
 
 def run_message(run_id: UUID, *, name: str | None = None, queue: str = QUEUE) -> str:
@@ -63,6 +65,11 @@ def _message(task: str, hint: dict[str, object], *, shown: str, queue: str) -> s
             },
         }
     )  # fmt: skip
+
+
+def shown_name(name: str | None, cron_id: UUID | str) -> str:
+    """What people read in Flower: the cron's name, else the end of its id."""
+    return name or f"cron {str(cron_id)[-12:]}"
 
 
 def display_name(name: object) -> str | None:
