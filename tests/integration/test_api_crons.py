@@ -14,6 +14,9 @@ import pytest
 import redis.asyncio
 
 from api_setting import AGENT_ID, contents, execute, fetch, open_api, services_of, settings
+from ostinato_api import crons
+from ostinato_api.dependencies import Services
+from ostinato_api.schemas.crons import CronCreate
 from ostinato_shared.task_names import WAKE_CHANNEL
 
 CRON: dict[str, Any] = {"assistant_id": "agent", "schedule": "0 9 * * *"}
@@ -384,17 +387,52 @@ async def test_a_change_and_a_deletion_at_the_same_time_leave_nothing_behind(
         assert fetch(database_uri, "SELECT FROM cron") == []
 
 
-async def test_a_thread_cannot_go_while_a_cron_is_put_on_it(api: httpx.AsyncClient, database_uri: str) -> None:
-    for _ in range(5):
-        thread_id = make_thread(database_uri)
+async def test_a_cron_put_on_a_thread_that_is_being_deleted_goes_with_it(
+    api: httpx.AsyncClient, database_uri: str
+) -> None:
+    thread_id = make_thread(database_uri)
+    services = services_of(api)
+    body = CronCreate.model_validate(CRON)
 
-        async with services_of(api).pool.connection() as connection:
-            await asyncio.gather(
-                api.post(f"/threads/{thread_id}/runs/crons", json=CRON),
-                connection.execute("SELECT ostinato_delete_thread(%s, false)", (thread_id,)),
+    async with services.pool.connection() as connection:
+        async with services.sessions.begin() as session:
+            cron = await crons.create(session, body, thread_id=UUID(thread_id), user_id="")
+            await session.flush()
+            deletion = asyncio.create_task(
+                connection.execute("SELECT ostinato_delete_thread(%s, false) AS gone", (thread_id,))
             )
+            await until_blocked(services, connection.info.backend_pid)
+        gone = await (await deletion).fetchone()
 
-        assert fetch(database_uri, "SELECT FROM cron") == []
+    assert gone == {"gone": True}
+    stored = contents(database_uri)
+    assert stored["cron"] == stored["thread"] == []
+    assert [(row["cron_id"], row["kind"]) for row in stored["cron_event"]] == [
+        (cron.cron_id, "created"), (cron.cron_id, "deleted"),
+    ]  # fmt: skip
+    assert len(stored["outbox"]) == 2
+
+
+async def until_blocked(services: Services, pid: int) -> None:
+    """Return when a connection waits for somebody's lock."""
+    waits = {"blocked": False}
+    async with services.pool.connection() as connection:
+        while not waits["blocked"]:
+            asked = await connection.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0 AS blocked", (pid,))
+            waits = await asked.fetchone() or waits
+
+
+async def test_deleting_a_thread_settles_what_its_crons_owed(api: httpx.AsyncClient, database_uri: str) -> None:
+    thread_id = make_thread(database_uri)
+    await api.post(f"/threads/{thread_id}/runs/crons", json=CRON)
+    execute(database_uri, "UPDATE cron SET next_run_date = date_trunc('second', clock_timestamp())")
+
+    answer = await api.delete(f"/threads/{thread_id}")
+
+    assert answer.status_code == 204
+    stored = contents(database_uri)
+    assert stored["cron"] == stored["thread"] == []
+    assert [(row["outcome"], row["reason"]) for row in stored["firing"]] == [("skipped", "deleted")]
 
 
 async def fill(api: httpx.AsyncClient, database_uri: str) -> tuple[list[dict[str, Any]], str]:

@@ -17,9 +17,10 @@ REMOVE = """
     gone AS (DELETE FROM cron USING doomed WHERE cron.cron_id = doomed.cron_id RETURNING cron.*),
     settled AS (
         INSERT INTO firing (firing_id, cron_id, fire_time, outcome, reason, trigger, cron_revision, user_id,
-                            assistant_id, name, thread_id, ended_at)
+                            assistant_id, name, thread_id, ended_at, missed_until)
         SELECT gen_random_uuid(), cron_id, next_run_date, 'skipped', 'deleted', 'schedule', revision, user_id,
-               assistant_id, name, thread_id, clock_timestamp()
+               assistant_id, name, thread_id, clock_timestamp(),
+               CASE WHEN next_run_date < clock_timestamp() - interval '1 second' THEN clock_timestamp() END
         FROM gone WHERE enabled AND next_run_date <= clock_timestamp()
         ON CONFLICT DO NOTHING),
     told AS (INSERT INTO outbox (cron_id) SELECT cron_id FROM gone)

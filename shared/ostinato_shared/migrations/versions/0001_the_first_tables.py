@@ -303,6 +303,7 @@ def downgrade() -> None:
     for name in (
         "ostinato_delete_run",
         "ostinato_delete_thread",
+        "ostinato_remove_crons_of",
         "ostinato_finish",
         "ostinato_start",
         "ostinato_enqueue",
