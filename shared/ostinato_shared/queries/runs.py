@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
     from psycopg.rows import DictRow
 
-CLAIM = """
-SELECT c.outcome, c.reason, c.wait_seconds, (c.claimed).*
-FROM ostinato_claim(%s, %s, %s, %s) AS c"""
-START = "SELECT * FROM ostinato_start(%s, %s)"
 STRAY = "SELECT * FROM run WHERE run_id = %s AND owner = %s AND status = 'running'"
 STRAY_ON_THREAD = """
 SELECT r.* FROM run AS asked JOIN run AS r USING (thread_id)
@@ -61,6 +57,14 @@ class RunRow:
     cron_id: UUID | None
     firing_id: UUID | None
     fire_time: datetime | None
+
+
+RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
+CLAIM = (
+    f"SELECT c.outcome, c.reason, c.wait_seconds, {', '.join(f'(c.claimed).{name}' for name in RUN_COLUMNS)}"  # noqa: S608 - our own names
+    " FROM ostinato_claim(%s, %s, %s, %s) AS c"
+)
+START = "SELECT * FROM ostinato_start(%s, %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +147,6 @@ async def _one(pool: Pool, statement: str, arguments: tuple[object, ...]) -> Dic
     async with pool.connection() as connection:
         cursor = await connection.execute(statement, arguments)
         return await cursor.fetchone()
-
-
-RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
 
 
 def _run(row: DictRow) -> RunRow:
