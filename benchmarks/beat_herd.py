@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from contextlib import contextmanager
@@ -26,11 +27,9 @@ from celery.schedules import schedule
 from redbeat import RedBeatSchedulerEntry
 from redbeat.schedulers import RedBeatScheduler
 
-from ostinato_beat.main import make_service
 from ostinato_cli.embedded.postgres import EmbeddedPostgres
 from ostinato_cli.embedded.valkey import EmbeddedValkey
 from ostinato_shared import migrate
-from ostinato_shared.settings import Settings
 from ostinato_shared.task_names import QUEUE
 
 if TYPE_CHECKING:
@@ -98,17 +97,17 @@ def stock_redbeat(redis_uri: str, *, crons: int) -> float:
 def ostinato(database_uri: str, redis_uri: str, *, crons: int, runs: int) -> list[float]:
     """Seconds from the fire time to the last message, for each run."""
     migrate.upgrade(database_uri)
-    service = make_service(Settings(database_uri=database_uri, redis_uri=redis_uri))  # type: ignore[arg-type]  # text is made secret
-    thread = threading.Thread(target=service.start, daemon=True)
-    thread.start()
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "ostinato_beat.main"],
+        env={**os.environ, "DATABASE_URI": database_uri, "REDIS_URI": redis_uri, "OSTINATO_LOG_LEVEL": "WARNING"},
+    )
     try:
         with psycopg.connect(database_uri, autocommit=True) as connection, redis.Redis.from_url(redis_uri) as client:
             connection.execute(MAKE, {"assistant_id": UUID(int=1), "crons": crons})
             return [one_run(connection, client, number=n + 1, crons=crons) for n in range(runs)]
     finally:
-        service.stop()
-        service.scheduler.wake()
-        thread.join()
+        process.terminate()
+        process.wait()
 
 
 def one_run(connection: psycopg.Connection, client: redis.Redis, *, number: int, crons: int) -> float:

@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 OUTAGES: Final = (psycopg.OperationalError, psycopg.InterfaceError)  # the server's trouble, not a statement's
 TIMEOUT_SECONDS: Final = 5
+# Beat finds its rows by keys, a few hundred at a time. A plan made while a table was empty, or one that reads all of a
+# small table, is a bad one an hour later.
+PLANS: Final = " ".join(
+    f"-c {setting}"
+    for setting in (
+        "plan_cache_mode=force_custom_plan",
+        "enable_seqscan=off",
+        "enable_hashjoin=off",
+        "enable_mergejoin=off",
+        "jit=off",
+    )
+)
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between attempts while a server is away
 
 
@@ -31,9 +43,7 @@ class Postgres:
     def connection(self) -> Connection:
         """The open connection. Raises psycopg.OperationalError while the server is away."""
         if self._connection is None or self._connection.closed:
-            # A plan made while a table was empty is a bad one an hour later: plan each time.
-            options = f"{GUARDS} -c plan_cache_mode=force_custom_plan"
-            arguments = {**connect_kwargs(), "options": options, "application_name": "ostinato-beat"}
+            arguments = {**connect_kwargs(), "options": f"{GUARDS} {PLANS}", "application_name": "ostinato-beat"}
             self._connection = psycopg.connect(
                 self._dsn, autocommit=True, connect_timeout=TIMEOUT_SECONDS, tcp_user_timeout=10_000, **arguments
             )
