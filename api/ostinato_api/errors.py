@@ -73,6 +73,8 @@ def add_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(data_error, _refused_by_database)
     for away in (sqlalchemy_errors.OperationalError, psycopg_errors.OperationalError, sqlalchemy_errors.TimeoutError):
         app.add_exception_handler(away, _database_away)
+    for database_error in (sqlalchemy_errors.DBAPIError, psycopg_errors.Error):
+        app.add_exception_handler(database_error, _database_failed)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -106,6 +108,21 @@ async def _refused_by_database(_: Request, error: Exception) -> JSONResponse:
 async def _database_away(_: Request, error: Exception) -> JSONResponse:
     log.warning("database_unavailable", error=type(error).__name__)
     return answer(503, BUSY, headers={"retry-after": "1"})
+
+
+async def _database_failed(request: Request, error: Exception) -> JSONResponse:
+    cause = getattr(error, "orig", error)
+    diagnosis = cause.diag if isinstance(cause, psycopg_errors.Error) else None
+    # Not the error's whole text, nor its traceback: its detail shows the row, and with it people's input.
+    log.error(
+        "request_failed_in_database",
+        method=request.method,
+        path=request.url.path,
+        error=type(cause).__name__,
+        sqlstate=diagnosis and diagnosis.sqlstate,
+        message=diagnosis and diagnosis.message_primary,
+    )
+    return answer(500, "Internal Server Error")
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

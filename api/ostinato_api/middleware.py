@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 
 from ostinato_api.errors import answer
-from ostinato_api.json_bodies import MAX_BYTES
+from ostinato_api.json_bodies import DRAINED_BYTES, MAX_BYTES
 from ostinato_shared.ids import new_id
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Gate:
             return answer(403, "Pages of this origin may not use the server. --allow-origin can name it.")
         length = headers.get("content-length", "")
         # Small excesses are read to their end by the route, so that the client sees the answer.
-        if length.isdecimal() and int(length[:19]) > MAX_BYTES * 6:
+        if length.isdecimal() and int(length[:19]) > DRAINED_BYTES:
             return answer(413, f"The request body is larger than {MAX_BYTES // 2**20} MiB.")
         return None
 

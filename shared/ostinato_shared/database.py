@@ -20,7 +20,12 @@ def make_engine(dsn: str, *, size: int = 10) -> AsyncEngine:
     """An async engine whose connections carry the guards."""
     url = "postgresql+psycopg://" + dsn.partition("://")[2]
     return create_async_engine(
-        url, pool_size=size, max_overflow=size, pool_pre_ping=True, connect_args=connect_kwargs()
+        url,
+        pool_size=size,
+        max_overflow=size,
+        pool_pre_ping=True,
+        hide_parameters=True,  # else an error's text, and so the log, would hold people's input
+        connect_args=connect_kwargs(),
     )
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 import pytest_asyncio
 
-from api_setting import AGENT_ID, open_api, services_of, settings
+from api_setting import AGENT_ID, execute, open_api, services_of, settings
 from ostinato_cli.embedded import EmbeddedValkey
 
 CRON = {"assistant_id": "agent", "schedule": "0 9 * * *"}
@@ -301,17 +302,57 @@ async def test_answers_carry_a_request_id(api: httpx.AsyncClient) -> None:
 
 
 async def test_the_log_holds_no_bodies_keys_or_queries(
-    api: httpx.AsyncClient, capfd: pytest.CaptureFixture[str]
+    api: httpx.AsyncClient, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     headers = {"x-api-key": "lsv2_secret", "authorization": "Bearer secret"}
 
     await api.post("/runs/crons?token=secret", json={**CRON, "input": {"prompt": "secret"}}, headers=headers)
     await api.post("/runs/crons", json={**CRON, "schedule": "secret"}, headers=headers)
 
-    assert "secret" not in "".join(capfd.readouterr())
+    assert "secret" not in caplog.text + "".join(capfd.readouterr())
 
 
 async def test_an_api_key_is_ignored_while_there_is_no_auth(api: httpx.AsyncClient) -> None:
     answer = await api.get(f"/assistants/{AGENT_ID}", headers={"x-api-key": "whatever"})
 
     assert answer.status_code == 200
+
+
+async def test_what_goes_wrong_here_is_500_without_a_word_about_it(
+    database_uri: str,
+    redis_uri: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("our own fault")
+
+    monkeypatch.setattr("ostinato_api.crons.get", fail)
+    async with open_api(settings(database_uri, redis_uri, tmp_path)) as api:
+        answer = await api.get(f"/runs/crons/{uuid4()}", headers={"origin": "http://localhost:3000"})
+
+    assert (answer.status_code, answer.json()) == (500, {"detail": "Internal Server Error"})
+    assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
+    log = caplog.text + "".join(capfd.readouterr())
+    assert "request_failed" in log
+    assert "our own fault" in log
+
+
+async def test_an_error_of_the_database_shows_no_values_in_the_log(
+    database_uri: str,
+    redis_uri: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with open_api(settings(database_uri, redis_uri, tmp_path)) as api:
+        execute(database_uri, "ALTER TABLE cron ADD CONSTRAINT never CHECK (false) NOT VALID")
+        answer = await api.post("/runs/crons", json={**CRON, "input": {"prompt": "secret"}})
+        execute(database_uri, "ALTER TABLE cron DROP CONSTRAINT never")
+
+    assert answer.status_code == 500
+    log = caplog.text + "".join(capfd.readouterr())
+    assert 'violates check constraint "never"' in log
+    assert "secret" not in log
