@@ -21,6 +21,8 @@ class Run(Model):
         CheckConstraint(one_of("multitask_strategy", MultitaskStrategy), name="multitask_strategy"),
         CheckConstraint(one_of("on_completion", OnCompletion), name="on_completion"),
         Index(None, "thread_id", "seq"),
+        # Is the thread busy, and whose turn is it: whatever its history.
+        Index("ix_run_live", "thread_id", "seq", postgresql_where=text("status IN ('pending', 'running')")),
         Index("ix_run_pending", "seq", postgresql_where=text("status = 'pending'")),
         Index("ix_run_owner", "owner", postgresql_where=text("status = 'running'")),
         # The backstop behind thread.active_run_id: never two running runs on one thread.

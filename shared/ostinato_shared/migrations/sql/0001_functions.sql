@@ -1,5 +1,6 @@
 -- Each function decides after its locks, on a fresh snapshot, in one round trip.
 -- The one lock order: cron, thread, run, firing.
+-- enable_seqscan = off: plans are kept (0.7 ms less a run), and one made while a table was empty must use its indexes.
 
 CREATE FUNCTION ostinato_object(value jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN jsonb_typeof(value) = 'object' THEN value ELSE '{}' END
@@ -28,7 +29,7 @@ $$;
 -- The run comes back whole (the caller's own snapshot would not show it): `pending` when its thread is busy.
 CREATE FUNCTION ostinato_claim(p_firing_id uuid, p_run_id uuid, p_thread_id uuid, p_owner uuid)
 RETURNS TABLE (outcome text, reason text, wait_seconds float8, claimed run)
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     f firing; c cron; a assistant; t thread; r run;
@@ -107,7 +108,7 @@ END $$;
 CREATE FUNCTION ostinato_enqueue(
     p_run_id uuid, p_thread_id uuid, p_assistant_id uuid, p_payload jsonb, p_strategy text, p_on_completion text, p_user_id text)
 RETURNS TABLE (verdict text, ready boolean)
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     a assistant; t thread;
     busy boolean;
@@ -140,7 +141,7 @@ END $$;
 
 -- Start the oldest pending run of the given run's thread. No row: nothing is pending there, or a run is under way.
 CREATE FUNCTION ostinato_start(p_run_id uuid, p_owner uuid) RETURNS SETOF run
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     v_thread uuid;
     v_run uuid;
@@ -163,7 +164,7 @@ CREATE FUNCTION ostinato_finish(
     p_run_id uuid, p_owner uuid, p_attempt int, p_status text, p_rest_status text,
     p_values jsonb, p_interrupts jsonb, p_error jsonb, p_output text)
 RETURNS TABLE (next_run_id uuid)
-LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     r run;
     v_next uuid;

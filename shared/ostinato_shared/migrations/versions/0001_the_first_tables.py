@@ -293,6 +293,13 @@ def _make_run() -> None:
         sa.ForeignKeyConstraint(["thread_id"], ["thread.thread_id"], name=op.f("fk_run_thread_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run")),
     )
+    op.create_index(
+        "ix_run_live",
+        "run",
+        ["thread_id", "seq"],
+        unique=False,
+        postgresql_where=sa.text("status IN ('pending', 'running')"),
+    )
     op.create_index("ix_run_owner", "run", ["owner"], unique=False, postgresql_where=sa.text("status = 'running'"))
     op.create_index("ix_run_pending", "run", ["seq"], unique=False, postgresql_where=sa.text("status = 'pending'"))
     op.create_index(op.f("ix_run_thread_id_seq"), "run", ["thread_id", "seq"], unique=False)
