@@ -3,15 +3,17 @@
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psycopg
 import uvicorn
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from ostinato_api.app import create_app
 from ostinato_api.dependencies import Services
@@ -113,3 +115,32 @@ def contents(database_uri: str) -> dict[str, list[dict[str, Any]]]:
     """All rows of all tables."""
     with psycopg.connect(database_uri, row_factory=dict_row) as connection:
         return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() for table in TABLES}  # type: ignore[arg-type]  # noqa: S608 - likewise
+
+
+async def make_cron(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+    return await _answered(api.post("/runs/crons", json={"assistant_id": "agent", "schedule": "0 9 * * *", **fields}))
+
+
+async def change_cron(api: httpx.AsyncClient, cron: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return await _answered(api.patch(f"/runs/crons/{cron['cron_id']}", json=fields))
+
+
+async def make_assistant(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+    return await _answered(api.post("/assistants", json={"graph_id": "agent", **fields}))
+
+
+async def change_assistant(api: httpx.AsyncClient, assistant: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return await _answered(api.patch(f"/assistants/{assistant['assistant_id']}", json=fields))
+
+
+async def _answered(request: Awaitable[httpx.Response]) -> dict[str, Any]:
+    answer = await request
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def make_thread(database_uri: str, **metadata: str) -> str:
+    thread_id = str(uuid4())
+    statement = "INSERT INTO thread (thread_id, metadata) VALUES (%s, %s)"
+    execute(database_uri, statement, thread_id, Jsonb(metadata))
+    return thread_id

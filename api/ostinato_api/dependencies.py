@@ -25,7 +25,7 @@ from ostinato_shared.task_names import DONE_CHANNEL, QUEUE, WAKE_CHANNEL
 
 log = structlog.get_logger()
 
-SEND_SECONDS = 1.0  # a message is a hint: a Redis that hangs must not hold the connection's next request
+SEND_SECONDS = 0.5  # a message is a hint: nobody waits long for a Redis that hangs
 
 
 @dataclass(frozen=True)

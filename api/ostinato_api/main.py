@@ -67,6 +67,7 @@ def run(settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
+        lifespan="on",  # a start that fails must not serve
         access_log=False,
         log_config=None,
         server_header=False,

@@ -1,4 +1,4 @@
-"""Assistants over HTTP: those that the system makes, those that people make, their versions and their graphs."""
+"""Assistants over HTTP: those that the system makes, those that people make, and their versions."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,16 @@ import httpx
 import pytest
 from psycopg.types.json import Jsonb
 
-from api_setting import AGENT_ID, contents, execute, fetch, open_api, settings
+from api_setting import (
+    AGENT_ID,
+    change_assistant,
+    contents,
+    execute,
+    fetch,
+    make_assistant,
+    open_api,
+    settings,
+)
 from ostinato_shared.settings import Settings
 
 OTHER_ID = "ed0b9f21-cc43-586f-a6ee-ab6a0a3e9d4b"
@@ -20,18 +29,6 @@ OTHER_ID = "ed0b9f21-cc43-586f-a6ee-ab6a0a3e9d4b"
 async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
         yield client
-
-
-async def make(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
-    answer = await api.post("/assistants", json={"graph_id": "agent", **fields})
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
-
-
-async def change(api: httpx.AsyncClient, assistant: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    answer = await api.patch(f"/assistants/{assistant['assistant_id']}", json=fields)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
 
 
 async def test_every_graph_has_its_assistant(api: httpx.AsyncClient) -> None:
@@ -67,7 +64,7 @@ async def test_a_restart_changes_nothing_and_keeps_what_people_changed(
     before = (await api.get(f"/assistants/{AGENT_ID}")).json()
 
     assert await restart(given) == before
-    changed = await change(api, before, description="mine")
+    changed = await change_assistant(api, before, description="mine")
     assert await restart(given) == changed
 
 
@@ -84,7 +81,7 @@ async def test_the_environment_configures_the_system_assistants(
 
 
 async def test_a_new_assistant_has_defaults_and_a_first_version(api: httpx.AsyncClient) -> None:
-    made = await make(api)
+    made = await make_assistant(api)
 
     assert made == {
         "assistant_id": made["assistant_id"], "graph_id": "agent", "name": "Untitled", "description": None,
@@ -112,17 +109,17 @@ async def test_a_new_assistant_has_defaults_and_a_first_version(api: httpx.Async
 async def test_configurable_and_context_mirror_each_other(
     api: httpx.AsyncClient, given: dict[str, Any], config: dict[str, Any], context: dict[str, Any]
 ) -> None:
-    made = await make(api, **given)
-    changed = await change(api, await make(api, context={"old": 1}), **given)
+    made = await make_assistant(api, **given)
+    changed = await change_assistant(api, await make_assistant(api, context={"old": 1}), **given)
 
     for assistant in (made, changed):
         assert (assistant["config"], assistant["context"]) == (config, context)
 
 
 async def test_a_new_context_leaves_the_rest_of_the_config(api: httpx.AsyncClient) -> None:
-    made = await make(api, config={"tags": ["t"], "configurable": {"a": 1}})
+    made = await make_assistant(api, config={"tags": ["t"], "configurable": {"a": 1}})
 
-    changed = await change(api, made, context={"b": 2})
+    changed = await change_assistant(api, made, context={"b": 2})
 
     assert changed["config"] == {"tags": ["t"], "configurable": {"b": 2}}
     assert changed["context"] == {"b": 2}
@@ -130,10 +127,10 @@ async def test_a_new_context_leaves_the_rest_of_the_config(api: httpx.AsyncClien
 
 async def test_an_id_that_is_taken_is_409_or_the_existing_one(api: httpx.AsyncClient) -> None:
     assistant_id = str(uuid4())
-    made = await make(api, assistant_id=assistant_id.upper(), name="first")
+    made = await make_assistant(api, assistant_id=assistant_id.upper(), name="first")
 
     refused = await api.post("/assistants", json={"graph_id": "agent", "assistant_id": assistant_id, "name": "second"})
-    existing = await make(api, assistant_id=assistant_id, if_exists="do_nothing", name="second")
+    existing = await make_assistant(api, assistant_id=assistant_id, if_exists="do_nothing", name="second")
 
     assert made["assistant_id"] == assistant_id
     assert refused.status_code == 409
@@ -149,10 +146,10 @@ async def test_of_many_that_take_one_id_one_gets_it(api: httpx.AsyncClient) -> N
 
 
 async def test_a_change_is_a_new_version(api: httpx.AsyncClient) -> None:
-    made = await make(api, metadata={"a": 1}, config={"tags": ["old"]})
+    made = await make_assistant(api, metadata={"a": 1}, config={"tags": ["old"]})
 
-    empty = await change(api, made)
-    changed = await change(
+    empty = await change_assistant(api, made)
+    changed = await change_assistant(
         api, made, metadata={"b": 2}, config={"tags": ["new"]}, name="n", graph_id="other", description="d"
     )
 
@@ -162,13 +159,13 @@ async def test_a_change_is_a_new_version(api: httpx.AsyncClient) -> None:
     assert (changed["config"], changed["name"], changed["graph_id"]) == ({"tags": ["new"]}, "n", "other")
     assert changed["created_at"] == made["created_at"]
     assert changed["updated_at"] > empty["updated_at"] > made["updated_at"]
-    assert (await change(api, made, description=None))["description"] is None
+    assert (await change_assistant(api, made, description=None))["description"] is None
 
 
 async def test_changes_at_the_same_time_are_numbered_one_by_one(api: httpx.AsyncClient) -> None:
-    made = await make(api)
+    made = await make_assistant(api)
 
-    changed = await asyncio.gather(*(change(api, made, metadata={f"k{n}": n}) for n in range(8)))
+    changed = await asyncio.gather(*(change_assistant(api, made, metadata={f"k{n}": n}) for n in range(8)))
 
     assert sorted(assistant["version"] for assistant in changed) == list(range(2, 10))
     latest = (await api.get(f"/assistants/{made['assistant_id']}")).json()
@@ -176,13 +173,13 @@ async def test_changes_at_the_same_time_are_numbered_one_by_one(api: httpx.Async
 
 
 async def test_an_old_version_can_be_made_the_latest(api: httpx.AsyncClient) -> None:
-    made = await make(api, context={"v": 1}, name="one")
-    await change(api, made, context={"v": 2}, name="two")
-    await change(api, made, name="three")
+    made = await make_assistant(api, context={"v": 1}, name="one")
+    await change_assistant(api, made, context={"v": 2}, name="two")
+    await change_assistant(api, made, name="three")
     path = f"/assistants/{made['assistant_id']}"
 
     back = (await api.post(f"{path}/latest", json={"version": 1})).json()
-    following = await change(api, made, description="d")
+    following = await change_assistant(api, made, description="d")
     versions = await api.post(f"{path}/versions", json={"limit": 2})
 
     assert (back["version"], back["name"], back["context"]) == (1, "one", {"v": 1})
@@ -193,8 +190,8 @@ async def test_an_old_version_can_be_made_the_latest(api: httpx.AsyncClient) -> 
 
 
 async def test_versions_are_found_by_metadata(api: httpx.AsyncClient) -> None:
-    made = await make(api)
-    await change(api, made, metadata={"a": 1})
+    made = await make_assistant(api)
+    await change_assistant(api, made, metadata={"a": 1})
 
     found = await api.post(f"/assistants/{made['assistant_id']}/versions", json={"metadata": {"a": 1}})
 
@@ -232,7 +229,7 @@ async def test_an_unknown_graph_is_answered_with_the_known_ones(api: httpx.Async
     [case for case in REFUSALS if case[0] and "if_exists" not in case[0] and "assistant_id" not in case[0]],
 )
 async def test_change_refuses(api: httpx.AsyncClient, database_uri: str, body: dict[str, Any], status: int) -> None:
-    made = await make(api)
+    made = await make_assistant(api)
     before = contents(database_uri)
 
     answer = await api.patch(f"/assistants/{made['assistant_id']}", json=body)
@@ -256,7 +253,7 @@ async def test_ids_are_known_uuids(api: httpx.AsyncClient, method: str, tail: st
 
 @pytest.mark.parametrize("version", [0, 3, "1", None, 10**20])
 async def test_a_version_that_is_not_there_cannot_be_chosen(api: httpx.AsyncClient, version: object) -> None:
-    made = await make(api)
+    made = await make_assistant(api)
 
     answer = await api.post(f"/assistants/{made['assistant_id']}/latest", json={"version": version})
 
@@ -264,7 +261,7 @@ async def test_a_version_that_is_not_there_cannot_be_chosen(api: httpx.AsyncClie
 
 
 async def test_deletion_takes_crons_along_and_leaves_threads(api: httpx.AsyncClient, database_uri: str) -> None:
-    made = await make(api)
+    made = await make_assistant(api)
     crons = [
         await api.post("/runs/crons", json={"assistant_id": made["assistant_id"], "schedule": "0 9 * * *"})
         for _ in range(2)
@@ -293,7 +290,7 @@ async def test_deletion_takes_crons_along_and_leaves_threads(api: httpx.AsyncCli
 
 
 async def test_deletion_takes_its_threads_along_when_asked(api: httpx.AsyncClient, database_uri: str) -> None:
-    made = await make(api)
+    made = await make_assistant(api)
     own, foreign = uuid4(), uuid4()
     for thread_id, assistant_id in ((own, made["assistant_id"]), (foreign, AGENT_ID)):
         execute(
@@ -315,7 +312,7 @@ async def test_no_cron_outlives_an_assistant_that_is_deleted_meanwhile(
     api: httpx.AsyncClient, database_uri: str
 ) -> None:
     for _ in range(10):
-        made = await make(api)
+        made = await make_assistant(api)
         body = {"assistant_id": made["assistant_id"], "schedule": "0 9 * * *"}
 
         answers = await asyncio.gather(
@@ -325,85 +322,3 @@ async def test_no_cron_outlives_an_assistant_that_is_deleted_meanwhile(
         assert {answer.status_code for answer in answers[:3]} <= {200, 404}
         assert answers[3].status_code == 204
         assert fetch(database_uri, "SELECT FROM cron") == []
-
-
-async def test_search_and_count_filter(api: httpx.AsyncClient) -> None:
-    made = [
-        await make(api, name="Report 100%", metadata={"team": "a", "deep": {"x": 1, "y": 2}}),
-        await make(api, name="report_b", metadata={"team": "b"}, graph_id="other"),
-    ]
-    filters: list[tuple[dict[str, Any], set[str]]] = [
-        ({"name": "REPORT"}, {"Report 100%", "report_b"}), ({"name": "100%"}, {"Report 100%"}),
-        ({"name": "t_b"}, {"report_b"}),
-        ({"name": "%"}, {"Report 100%"}), ({"name": "nobody"}, set()), ({"graph_id": "other"}, {"report_b", "other"}),
-        ({"graph_id": "nope"}, set()), ({"metadata": {"team": "a"}}, {"Report 100%"}),
-        ({"metadata": {"deep": {"y": 2}}}, {"Report 100%"}), ({}, {"Report 100%", "report_b", "agent", "other"}),
-    ]  # fmt: skip
-
-    for body, expected in filters:
-        found = await api.post("/assistants/search", json=body)
-        counted = await api.post("/assistants/count", json=body)
-
-        assert {assistant["name"] for assistant in found.json()} == expected, body
-        assert counted.json() == len(expected)
-        assert found.headers["x-pagination-total"] == str(len(expected))
-    assert (await api.post("/assistants/search", json={"limit": 1})).json() == [made[1]]
-
-
-@pytest.mark.parametrize("field", ["assistant_id", "graph_id", "name", "created_at", "updated_at"])
-async def test_search_sorts_and_pages(api: httpx.AsyncClient, field: str) -> None:
-    for name in ("b", "a", "c"):
-        await make(api, name=name)
-
-    whole = (await api.post("/assistants/search", json={"sort_by": field, "sort_order": "asc"})).json()
-    page = await api.post("/assistants/search", json={"sort_by": field, "sort_order": "desc", "limit": 2, "offset": 1})
-
-    assert [assistant[field] for assistant in whole] == sorted(assistant[field] for assistant in whole)
-    assert page.json() == whole[::-1][1:3]
-    assert (page.headers["x-pagination-total"], page.headers["x-pagination-next"]) == ("5", "3")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [{"limit": 0}, {"limit": 1001}, {"offset": -1}, {"sort_by": "version"}, {"sort_order": "x"}, {"select": ["x"]}],
-)
-async def test_search_refuses(api: httpx.AsyncClient, body: dict[str, Any]) -> None:
-    assert (await api.post("/assistants/search", json=body)).status_code == 422
-
-
-async def test_select_gives_only_the_fields_that_are_named(api: httpx.AsyncClient) -> None:
-    found = await api.post("/assistants/search", json={"select": ["name", "metadata"], "graph_id": "agent"})
-
-    assert found.json() == [{"name": "agent", "metadata": {"created_by": "system"}}]
-
-
-@pytest.mark.parametrize("assistant", ["agent", AGENT_ID])
-async def test_a_graph_can_be_drawn(api: httpx.AsyncClient, assistant: str) -> None:
-    drawn = (await api.get(f"/assistants/{assistant}/graph", params={"xray": "1"})).json()
-
-    assert drawn["nodes"][0] == {"id": "__start__", "type": "runnable", "data": {"name": "__start__"}}
-    assert {node["id"] for node in drawn["nodes"]} == {"__start__", "answer", "__end__"}
-    assert {"id": "__end__"} in drawn["nodes"]
-    assert {"source": "__start__", "target": "answer"} in drawn["edges"]
-
-
-@pytest.mark.parametrize("xray", ["deep", "-1", "1.5", "9999"])
-async def test_how_deep_to_draw_must_make_sense(api: httpx.AsyncClient, xray: str) -> None:
-    assert (await api.get("/assistants/agent/graph", params={"xray": xray})).status_code == 422
-
-
-async def test_schemas_describe_a_graph(api: httpx.AsyncClient) -> None:
-    schemas = (await api.get(f"/assistants/{AGENT_ID}/schemas")).json()
-    subgraphs = (await api.get(f"/assistants/{AGENT_ID}/subgraphs", params={"recurse": "true"})).json()
-
-    assert schemas["graph_id"] == "agent"
-    assert set(schemas) == {
-        "graph_id",
-        "input_schema",
-        "output_schema",
-        "state_schema",
-        "config_schema",
-        "context_schema",
-    }
-    assert "messages" in schemas["state_schema"]["properties"]
-    assert subgraphs == {}

@@ -318,7 +318,7 @@ async def test_an_api_key_is_ignored_while_there_is_no_auth(api: httpx.AsyncClie
     assert answer.status_code == 200
 
 
-async def test_what_goes_wrong_here_is_500_without_a_word_about_it(
+async def test_what_goes_wrong_here_is_500_without_a_word_about_it(  # noqa: PLR0917 - pytest passes them by name
     database_uri: str,
     redis_uri: str,
     tmp_path: Path,
