@@ -61,8 +61,8 @@ class Worker:
             said = self._said.wait_for(lambda: any(words in line for line in self.lines), SECONDS)
         assert said, "".join(self.lines)
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(by)
         code = self.process.wait(SECONDS)
         self._reader.join()
         return code
@@ -149,7 +149,7 @@ def test_worker_whose_graph_hangs_hands_its_run_on_and_ends_in_time(
         worker.wait_for("the node has begun")
         begun = time.monotonic()
 
-        code = worker.stop()
+        code = worker.stop(signal.SIGINT)
 
     assert code == 0
     assert time.monotonic() - begun < 15

@@ -48,7 +48,7 @@ def run(settings: Settings) -> None:
     runtime.send_put_off()
     runtime.close()
     log.info("worker_stopped")
-    if exit_code:
+    if exit_code and not runtime.stopping.is_set():  # Celery calls Ctrl-C a failure
         sys.exit(exit_code)
 
 
