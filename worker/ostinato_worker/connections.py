@@ -1,4 +1,4 @@
-"""A few connections for one event loop: with many short statements the common pool is half of their cost."""
+"""A few connections for one event loop. psycopg's pool makes a task for each caller that waits, and many wait in a herd."""
 
 from __future__ import annotations
 

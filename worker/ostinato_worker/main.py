@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ostinato_shared.settings import Settings
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-GARBAGE = 10_000  # objects between collections; Python's 700 make them a tenth of a busy worker's time
+GARBAGE = 10_000  # objects between collections; half the time in them that Python's 700 take
 NOISY = ("celery.worker.strategy", "celery.app.trace", "celery.worker.consumer.connection")
 
 
