@@ -1,4 +1,4 @@
-"""A few connections for one event loop. psycopg's pool makes a task for each caller that waits, and many wait in a herd."""
+"""A few connections for one event loop: the common pool makes a task for each caller that waits, and herds wait."""
 
 from __future__ import annotations
 
