@@ -11,7 +11,7 @@ from langgraph.types import Interrupt
 from pydantic import BaseModel
 
 OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
-MISFITS = ("\\u0000", "\\ud")  # how text that jsonb refuses may show: NUL and lone surrogates
+MISFITS = ("\\u0000", "\\ud")  # how NUL and lone surrogates, which jsonb refuses, may show
 
 
 def to_json(value: Any) -> str:

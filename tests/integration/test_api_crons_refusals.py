@@ -39,7 +39,7 @@ CREATION = [  # field, value, status, what the detail names
     ("assistant_id", None, 422, "assistant_id"),
     ("assistant_id", "", 422, "assistant_id"),
     ("assistant_id", "nobody", 404, "Assistant 'nobody' not found"),
-    ("assistant_id", str(uuid4()), 404, "not found"),
+    ("assistant_id", "11111111-2222-4333-8444-555555555555", 404, "not found"),
     ("schedule", ABSENT, 422, "schedule"),
     ("schedule", None, 422, "schedule"),
     ("schedule", 5, 422, "schedule"),
