@@ -15,7 +15,7 @@ MISFITS = ("\\u0000", "\\ud")  # how NUL and lone surrogates, which jsonb refuse
 
 
 def to_json(value: Any) -> str:
-    """JSON text that jsonb accepts: NaN is null, NUL and lone surrogates are U+FFFD, unknown objects are their str()."""
+    """JSON text that jsonb accepts: NaN is null, NUL and lone surrogates are U+FFFD, unknown objects their str()."""
     try:
         text = orjson.dumps(value, default=_plain, option=OPTIONS).decode()
     except (TypeError, ValueError):  # huge integers, lone surrogates, deep nesting, keys of odd types
