@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 SYNC_SECONDS: Final = 1.0  # a lost hint costs at most so long
 RECONCILE_SECONDS: Final = 180.0
+RECONCILE_SHARE: Final = 100  # with very many crons: at most a hundredth of the time goes into comparing
 RETRY_SECONDS: Final = 0.02  # until a locked cron is tried again
 FAILURE_SECONDS: Final = 1.0  # after what nobody foresaw
 
@@ -50,6 +51,7 @@ class OstinatoScheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat ship
         self._sync_at = 0.0
         self._reconcile_at = 0.0
         self._reconciling: Iterator[None] | None = None
+        self._reconciling_since = 0.0
         self._passed = 0  # due entries that were left behind in this pass
         self._redis_outage, self._postgres_outage = Outage("redis", role="beat"), Outage("postgres", role="beat")
         self._lease = Lease(
@@ -176,8 +178,10 @@ class OstinatoScheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat ship
             if time.monotonic() < self._reconcile_at:
                 return False
             self._reconciling = sync.reconcile(self._postgres.connection(), self._store, token)
+            self._reconciling_since = time.monotonic()
         for _ in self._reconciling:
             return True
         self._reconciling = None
-        self._reconcile_at = time.monotonic() + RECONCILE_SECONDS
+        took = time.monotonic() - self._reconciling_since
+        self._reconcile_at = time.monotonic() + max(RECONCILE_SECONDS, RECONCILE_SHARE * took)
         return True

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 INTERVAL_SECONDS: Final = 2.0
 QUIET: Final = 100  # messages in both queues: beyond it the rows found are likely just waiting their turn
-LIMIT: Final = 500  # rows of each kind in one sweep
+LIMIT: Final = 1000  # rows of each kind in one sweep: what the late queue takes
 OVERDUE_AGE: Final = "5s"
 HIDDEN_AGE: Final = "1min"  # waiters still read a hidden thread's values
 FORGOTTEN_AGE: Final = "1h"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ostinato_beat.store import EntryStore
 
 DRAIN_LIMIT: Final = 500
-WALK_LIMIT: Final = 500  # crons that are compared before due entries get their turn again
+WALK_LIMIT: Final = 250  # crons that are compared before due entries get their turn again
 PARKED: Final = -1
 FIRST_TIME: Final = -62_000_000_000  # before every cron's next_run_date
 FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"

@@ -38,8 +38,8 @@ READ: Final = _COLUMNS + " WHERE cron_id = ANY(%(cron_ids)s::uuid[])"
 
 # Nearest first; a cron's time only moves on, or its change lies in the outbox: a walk misses nobody.
 WALK: Final = _COLUMNS + (
-    " WHERE enabled AND (next_run_date, cron_id) > (to_timestamp(%(after)s::bigint), %(cron_id)s::uuid)"
-    " ORDER BY next_run_date, cron_id LIMIT %(limit)s"
+    " WHERE enabled AND (next_run_date, cron.cron_id) > (to_timestamp(%(after)s::bigint), %(cron_id)s::uuid)"
+    " ORDER BY next_run_date, cron.cron_id LIMIT %(limit)s"  # unqualified, it would be the text of the first column
 )
 
 # Never waits for a lock: a fault that is shown a little longer harms nobody.

@@ -111,7 +111,7 @@ def _make_cron() -> None:
         postgresql_ops={"metadata": "jsonb_path_ops"},
     )
     op.create_index(
-        "ix_cron_next_run_date", "cron", ["next_run_date"], unique=False, postgresql_where=sa.text("enabled")
+        "ix_cron_next_run_date", "cron", ["next_run_date", "cron_id"], unique=False, postgresql_where=sa.text("enabled")
     )
     op.create_index(
         "ix_cron_thread_id", "cron", ["thread_id"], unique=False, postgresql_where=sa.text("thread_id IS NOT NULL")
