@@ -19,6 +19,7 @@ class Cron(Model):
     __table_args__ = (
         CheckConstraint(one_of("on_run_completed", OnCompletion), name="on_run_completed"),
         Index(None, "user_id", "created_at", "cron_id"),
+        Index(None, "created_at", "cron_id"),
         Index("ix_cron_next_run_date", "next_run_date", "cron_id", postgresql_where=text("enabled")),
         Index(None, "assistant_id"),
         Index("ix_cron_thread_id", "thread_id", postgresql_where=text("thread_id IS NOT NULL")),

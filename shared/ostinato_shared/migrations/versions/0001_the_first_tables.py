@@ -116,6 +116,7 @@ def _make_cron() -> None:
     op.create_index(
         "ix_cron_thread_id", "cron", ["thread_id"], unique=False, postgresql_where=sa.text("thread_id IS NOT NULL")
     )
+    op.create_index(op.f("ix_cron_created_at_cron_id"), "cron", ["created_at", "cron_id"], unique=False)
     op.create_index(
         op.f("ix_cron_user_id_created_at_cron_id"), "cron", ["user_id", "created_at", "cron_id"], unique=False
     )
