@@ -75,8 +75,13 @@ chatter = chain(MessagesState, chat=chat)
 def factory(config: dict) -> Any:
     assert config["configurable"]["thread_id"]
     return chain(Parts, first=first)
+
+
+def picky(config: dict) -> Any:
+    assert config["configurable"]["model"]
+    return chain(Parts, first=first)
 """
-NAMES = ("steps", "asker", "failing", "outer", "chatter", "factory")
+NAMES = ("steps", "asker", "failing", "outer", "chatter", "factory", "picky")
 
 
 def write_graphs(folder: Path) -> Path:

@@ -20,6 +20,7 @@ from ostinato_shared.errors import (
     OstinatoError,
     UnavailableError,
 )
+from ostinato_shared.graphs import GraphLoadError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +61,7 @@ STATUS: dict[type[OstinatoError], int] = {
     ConflictError: 409,
     BodyTooLargeError: 413,
     InvalidError: 422,
+    GraphLoadError: 422,  # a factory that refuses the configuration which the client gave
     UnavailableError: 503,
 }
 

@@ -92,10 +92,9 @@ class Gate:
         await self.app(scope, receive, send_readable)
 
     def _refusal(self, headers: Headers) -> Response | None:
-        if not self.doors.host(headers.get("host", "")):
+        if not all(map(self.doors.host, headers.getlist("host") or [""])):
             return answer(403, "This server answers on loopback names only. --allow-origin can name another host.")
-        origin = headers.get("origin")
-        if origin is not None and not self.doors.origin(origin):
+        if not all(map(self.doors.origin, headers.getlist("origin"))):
             return answer(403, "Pages of this origin may not use the server. --allow-origin can name it.")
         length = headers.get("content-length", "")
         # Small excesses are read to their end by the route, so that the client sees the answer.

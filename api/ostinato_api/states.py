@@ -58,7 +58,7 @@ class ThreadBusyError(ConflictError):
 
 async def read(services: Services, thread: Thread, place: CheckpointRef, *, subgraphs: bool) -> Json:
     """The thread's state at this place: the empty one where there is no checkpoint, `{}` in an unknown subgraph."""
-    if graph_of(thread) is None:
+    if _is_fresh(services, thread):
         return snapshots.empty_state()
     async with _graph(services, thread, "threads.read") as graph:
         snapshot = await graph.aget_state(_config(thread.thread_id, place.configurable), subgraphs=subgraphs)
@@ -69,7 +69,7 @@ async def read(services: Services, thread: Thread, place: CheckpointRef, *, subg
 
 async def history(services: Services, thread: Thread, query: HistoryQuery) -> list[Json]:
     """The thread's states, newest first."""
-    if graph_of(thread) is None:
+    if _is_fresh(services, thread):
         return []
     config = _config(thread.thread_id, query.checkpoint.configurable if query.checkpoint else {})
     before: RunnableConfig | None = {"configurable": {"checkpoint_id": query.before_id}} if query.before_id else None
@@ -132,7 +132,9 @@ async def _edit(
 async def _graph(services: Services, thread: Thread, access: AccessContext) -> AsyncIterator[Graph]:
     source = services.project.graphs[graph_id_for(services.project, thread.metadata_)]
     saver = PlainSaver(services.pool)
-    config = _config(thread.thread_id, thread.config.get("configurable", {}))
+    async with services.sessions() as session:  # what its last run was given, a factory may ask for
+        given = await session.scalar(queries.last_configurable(thread.thread_id))
+    config = _config(thread.thread_id, given or {})
     try:
         async with source.open(config, checkpointer=saver, access_context=access) as graph:
             yield graph
@@ -144,6 +146,12 @@ async def _graph(services: Services, thread: Thread, access: AccessContext) -> A
 
 def _config(thread_id: UUID, configurable: Mapping[str, Any]) -> RunnableConfig:
     return {"configurable": {**configurable, "thread_id": str(thread_id)}}
+
+
+def _is_fresh(services: Services, thread: Thread) -> bool:
+    """Whether there is nothing to read: no graph is named, or one that is not there and has left nothing."""
+    graph_id = graph_of(thread)
+    return graph_id is None or (graph_id not in services.project.graphs and thread.values is None)
 
 
 def _graph_id(metadata: Mapping[str, Any]) -> str | None:

@@ -7,6 +7,11 @@ from typing import Any
 from langgraph.types import Command, Send
 
 
+def says_something(command: dict[str, Any]) -> bool:
+    """Whether there is anything in the command: SDKs drop what is None, but send an empty `goto`."""
+    return any((command.get("goto"), command.get("update") is not None, "resume" in command))
+
+
 def build_command(command: dict[str, Any]) -> Command[Any]:
     """A command from its JSON; an empty `goto` is nowhere."""
     goto = command.get("goto") or ()

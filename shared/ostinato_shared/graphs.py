@@ -16,6 +16,7 @@ from dataclasses import dataclass, is_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+import structlog
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from langgraph_sdk.runtime import AccessContext, _ExecutionRuntime, _ReadRuntime
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.store.base import BaseStore
+
+log = structlog.get_logger()
 
 Graph = Pregel[Any, Any, Any, Any]
 Wish = Literal["config", "runtime"]
@@ -114,9 +117,9 @@ class GraphSource:
                 made = await step(stack)
             graph = _ready(made)
         except Exception as error:
-            at = f" at {place}" if (place := where(error)) else ""
-            reason = f"{type(error).__name__}: {error}"
-            raise GraphLoadError(f"Graph {self.name!r}: its factory failed{at}: {reason}") from error
+            reason = f"{type(error).__name__}: {error}"  # clients read it: the place goes to the log alone
+            log.warning("graph_factory_failed", graph=self.name, at=where(error), error=type(error).__name__)
+            raise GraphLoadError(f"Graph {self.name!r}: its factory failed: {reason}") from error
         if graph is None:
             raise GraphLoadError(f"Graph {self.name!r}: its factory made a {type(made).__name__}. Make {KINDS}.")
         return graph

@@ -50,8 +50,11 @@ def project(tmp_path: Path) -> Path:
 def test_wheel_runs_a_graph_that_imports_the_users_package(ostinato: Path, project: Path) -> None:
     config = project / "langgraph.json"
 
-    with running_dev(project / "data", "--no-flower", config=config, program=(str(ostinato),), cwd=project) as dev:
-        values = get_sync_client(url=dev.url).runs.wait(None, "cow", input={"said": "moo"})
+    with (
+        running_dev(project / "data", "--no-flower", config=config, program=(str(ostinato),), cwd=project) as dev,
+        get_sync_client(url=dev.url) as client,
+    ):
+        values = client.runs.wait(None, "cow", input={"said": "moo"})
 
     assert "moo" in values["said"]
     assert "(oo)" in values["said"]

@@ -208,6 +208,24 @@ async def test_graph_made_by_a_factory_has_a_state(stage: Stage) -> None:
     assert (await stage.get(f"/threads/{thread}/state"))["values"] == {"parts": ["in", "first"]}
 
 
+async def test_factory_that_needs_what_the_run_was_given_finds_it_when_the_state_is_read(stage: Stage) -> None:
+    thread = await stage.ran("picky", input={"parts": []}, config={"configurable": {"model": "m"}})
+    bare = await stage.thread(metadata={"graph_id": "picky"})
+
+    refusal = await stage.api.get(f"/threads/{bare}/state")
+
+    assert (await stage.get(f"/threads/{thread}/state"))["values"] == {"parts": ["first"]}
+    assert refusal.status_code == 422
+    assert refusal.json()["detail"] == "Graph 'picky': its factory failed: KeyError: 'model'"
+
+
+async def test_fresh_thread_may_name_a_graph_that_is_not_there(stage: Stage) -> None:
+    thread = await stage.thread(metadata={"graph_id": "nowhere"})
+
+    assert await stage.get(f"/threads/{thread}/state") == FRESH
+    assert await stage.post(f"/threads/{thread}/history", {}) == []
+
+
 async def test_edits_that_make_no_sense_are_400(stage: Stage) -> None:
     thread = await stage.ran("steps", input={"parts": ["in"]})
     before = await stage.get(f"/threads/{thread}/state")

@@ -25,7 +25,7 @@ def worker(database_uri: str, redis_uri: str) -> Iterator[Runtime]:
 
 def test_due_firing_runs_its_assistant_on_a_new_thread(db: Database, worker: Runtime) -> None:
     assistant = db.assistant()
-    cron = db.cron(assistant, metadata={"team": "growth"})
+    cron = db.cron(assistant, metadata={"team": "growth", "graph_id": "of somebody's"})
     fired = db.firing(cron)
 
     worker.run(firing.fire(worker, fired))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ostinato_shared.commands import build_command
+from ostinato_shared.commands import build_command, says_something
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -37,7 +37,7 @@ def build_config(run: RunRow, *, from_start: bool = True) -> RunnableConfig:
 def build_input(run: RunRow) -> Any:
     """The graph's input: what the client gave, or its command."""
     command = run.kwargs.get("command")
-    return build_command(command) if command else run.kwargs.get("input")
+    return build_command(command) if command and says_something(command) else run.kwargs.get("input")
 
 
 def build_options(run: RunRow, graph: Graph) -> dict[str, Any]:

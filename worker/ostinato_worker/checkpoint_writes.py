@@ -109,6 +109,8 @@ class CheckpointWriter:
         try:
             await asyncio.sleep(0)  # what comes in this turn of the loop comes along
             batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            if not batch:  # another flight has taken all
+                return
             written = await self._execute(TOGETHER, [rows for rows, _ in batch])
         except (psycopg.Error, ValueError, TypeError) as error:  # one bad row fails all
             log.warning("checkpoints_parted", requests=len(batch), error=type(error).__name__)

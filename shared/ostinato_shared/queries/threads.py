@@ -111,6 +111,13 @@ def is_busy(thread_id: UUID) -> Select[bool]:
     return select(_live_runs(thread_id))
 
 
+def last_configurable(thread_id: UUID) -> Select[Any]:
+    """The `configurable` of the thread's last run; null when there is none."""
+    return (
+        select(Run.kwargs["config"]["configurable"]).where(Run.thread_id == thread_id).order_by(Run.seq.desc()).limit(1)
+    )
+
+
 def follow_state(thread_id: UUID, *, values: Any, interrupts: Mapping[str, Any], waits: bool) -> ReturningUpdate[UUID]:
     """Show an edited state on its thread, unless a run has started since: its end will show its own."""
     status = ThreadStatus.INTERRUPTED if waits else ThreadStatus.IDLE

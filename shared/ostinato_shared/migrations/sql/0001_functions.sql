@@ -74,8 +74,8 @@ BEGIN
     IF c.thread_id IS NULL THEN
         INSERT INTO thread (thread_id, status, active_run_id, user_id, config, metadata)
         VALUES (p_thread_id, 'busy', p_run_id, c.user_id, ostinato_thread_config(c.payload, a.config),
-                jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id)
-                || c.metadata || jsonb_build_object('cron_id', c.cron_id));
+                c.metadata || jsonb_build_object(  -- the true ones last: by them the thread's state is read
+                    'graph_id', a.graph_id, 'assistant_id', a.assistant_id, 'cron_id', c.cron_id));
     ELSE
         UPDATE thread SET
             status = 'busy',
