@@ -330,3 +330,22 @@ def test_project_that_cannot_be_loaded_fails(monkeypatch: pytest.MonkeyPatch) ->
 
     assert finding.level is Level.FAIL
     assert "--config" in finding.text
+
+
+def test_server_that_goes_away_meanwhile_is_a_fault_and_no_traceback(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = servers.examine_redis
+
+    def cut_after(client: redis.Redis) -> Finding:
+        ground.connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return honest(client)
+
+    monkeypatch.setattr(servers, "examine_redis", cut_after)
+
+    levels = {finding.check: finding.level for finding in examine()}
+
+    assert (levels["workers"], levels["beat"], levels["project"]) == (Level.FAIL, Level.OK, Level.OK)

@@ -1,5 +1,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
+from typing import TypeVar
 
 import psycopg
 import redis
@@ -11,6 +13,10 @@ from ostinato_cli.settings_advice import settings_advice
 from ostinato_shared.errors import OstinatoError
 from ostinato_shared.project import load_project
 from ostinato_shared.settings import Settings
+
+FAULTS = (OstinatoError, psycopg.Error, redis.RedisError)
+
+Server = TypeVar("Server", servers.Connection, redis.Redis)
 
 
 def examine() -> Iterator[Finding]:
@@ -27,24 +33,11 @@ def examine() -> Iterator[Finding]:
 
 def _installation(settings: Settings) -> Iterator[Finding]:
     with ExitStack() as opened:
-        connection, client = None, None
-
-        def database() -> Finding:
-            nonlocal connection
-            found = opened.enter_context(closing(servers.connect_database(settings)))
-            finding = servers.examine_database(settings, found)
-            connection = found
-            return finding
-
-        def broker() -> Finding:
-            nonlocal client
-            found = opened.enter_context(closing(servers.connect_redis(settings)))
-            finding = servers.examine_redis(found)
-            client = found
-            return finding
-
-        yield _found("database", database)
-        yield _found("redis", broker)
+        connect = partial(servers.connect_database, settings)
+        connection, finding = _reached(opened, "database", connect, partial(servers.examine_database, settings))
+        yield finding
+        client, finding = _reached(opened, "redis", partial(servers.connect_redis, settings), servers.examine_redis)
+        yield finding
         yield from _parts(connection, client)
 
 
@@ -65,12 +58,29 @@ def _project(settings: Settings) -> Finding:
     return Finding("project", Level.OK, f"{settings.config}, graphs {', '.join(graphs)}")
 
 
+def _reached(
+    opened: ExitStack, check: str, connect: Callable[[], Server], look: Callable[[Server], Finding]
+) -> tuple[Server | None, Finding]:
+    """The server, if all that builds on it may be looked at."""
+    try:
+        server = opened.enter_context(closing(connect()))
+        return server, look(server)
+    except FAULTS as error:
+        return None, _fault(check, error)
+
+
 def _found(check: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
-    except FaultError as error:
-        return Finding(check, Level.FAIL, error.text, error.advice)
-    except OstinatoError as error:
-        return Finding(check, Level.FAIL, str(error))
-    except (psycopg.Error, redis.RedisError) as error:
-        return Finding(check, Level.FAIL, f"{type(error).__name__}: {error}", "Run `ostinato doctor` again.")
+    except FAULTS as error:
+        return _fault(check, error)
+
+
+def _fault(check: str, error: Exception) -> Finding:
+    match error:
+        case FaultError():
+            return Finding(check, Level.FAIL, error.text, error.advice)
+        case OstinatoError():
+            return Finding(check, Level.FAIL, str(error))
+        case _:
+            return Finding(check, Level.FAIL, f"{type(error).__name__}: {error}", "Run `ostinato doctor` again.")
