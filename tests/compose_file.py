@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import distribution
@@ -35,6 +36,11 @@ def normalised(*words: object, folder: Path = REPOSITORY, **variables: str) -> d
     assert done.returncode == 0, done.stderr
     config: dict[str, Any] = json.loads(done.stdout)
     return config
+
+
+def seconds(duration: str) -> int:
+    """A duration as Compose writes it: 1m0s."""
+    return sum(int(number) * {"m": 60, "s": 1}[unit] for number, unit in re.findall(r"(\d+)([ms])", duration))
 
 
 def build_steps() -> list[str]:

