@@ -48,8 +48,7 @@ class Claimed:
     @property
     def cron_id(self) -> str | None:
         """The cron's id; None for a key that is not ours."""
-        match = _KEY.fullmatch(self.key)
-        return match and match[1]
+        return cron_id_of(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,12 @@ class Standing:
 def key_of(cron_id: str) -> str:
     """The name of a cron's hash, which is also its member in the schedule."""
     return PREFIX + cron_id
+
+
+def cron_id_of(key: str) -> str | None:
+    """The cron whose hash has this name; None for a key that is not ours."""
+    match = _KEY.fullmatch(key)
+    return match and match[1]
 
 
 def claimed(fields: list[str | bool]) -> Claimed:

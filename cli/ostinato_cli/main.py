@@ -1,7 +1,12 @@
 """The `ostinato` command. Each command imports what it needs when it runs, so that `--help` is quick."""
 
+import json
 import os
 import signal
+import sys
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +14,7 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
+from ostinato_cli.settings_advice import settings_advice
 from ostinato_shared.errors import OstinatoError
 
 # ruff: noqa: PLC0415 - see above
@@ -23,7 +29,7 @@ class Commands(TyperGroup):
         except OstinatoError as error:
             reason = str(error)
         except ValidationError as error:
-            reason = _settings_advice(error)
+            reason = settings_advice(error)
         typer.secho(f"Error: {reason}", err=True, fg=typer.colors.RED)
         raise typer.Exit(1)
 
@@ -127,16 +133,32 @@ def flower() -> None:
     run(Settings(), access)
 
 
-@app.command()
-def doctor(config: Config = CONFIG) -> None:
-    """Check settings, database, Redis and project; say what to do about each fault. Exit code 1 if there is one."""
-    _set(config=config)
-    from ostinato_cli.doctor import examine
+class Output(StrEnum):
+    TEXT = "text"
+    JSON = "json"
 
-    findings = list(examine())
-    for finding in findings:
-        typer.secho(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.text}", fg=None if finding.ok else typer.colors.RED)
-    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+@app.command()
+def doctor(
+    config: Config = CONFIG,
+    output: Annotated[Output, typer.Option("--output", "-o", help="For people, or for programs.")] = Output.TEXT,
+) -> None:
+    """Check settings, servers, clocks, beat, workers, schedule, project; say what to do. Exit code 1 if one fails."""
+    _set(config=config)
+    from ostinato_cli.doctor import Level, examine
+    from ostinato_shared import logs
+
+    with redirect_stdout(sys.stderr):  # what the user's graphs print is no finding
+        logs.configure(level="WARNING")
+        findings = list(examine())
+    failed = any(finding.level is Level.FAIL for finding in findings)
+    if output is Output.JSON:
+        typer.echo(json.dumps({"ok": not failed, "checks": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        colours = {Level.WARN: typer.colors.YELLOW, Level.FAIL: typer.colors.RED}
+        for finding in findings:
+            typer.secho(str(finding), fg=colours.get(finding.level))
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command(hidden=True)
@@ -168,12 +190,3 @@ def _set(**values: object) -> None:
     for name, value in values.items():
         if value is not None:
             os.environ[f"OSTINATO_{name.upper()}"] = str(value)
-
-
-def _settings_advice(error: ValidationError) -> str:
-    faults = []
-    for fault in error.errors(include_input=False, include_url=False):
-        field = str(fault["loc"][0]).upper() if fault["loc"] else "settings"
-        name = field if field in {"DATABASE_URI", "REDIS_URI"} else f"OSTINATO_{field}"
-        faults.append(f"{name} is not set" if fault["type"] == "missing" else f"{name}: {fault['msg']}")
-    return f"{'; '.join(faults)}. Set it in the environment, or run `ostinato dev`, which brings its own servers."

@@ -1,11 +1,9 @@
-"""`ostinato doctor` and `ostinato db upgrade`, against real servers."""
+"""`ostinato db upgrade` against real servers, and commands that cannot start."""
 
-import json
 import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -13,22 +11,6 @@ import pytest
 from psycopg import sql
 
 from ostinato_cli.embedded import EmbeddedPostgres, EmbeddedServerError, binaries
-
-GRAPH = """
-from langgraph.graph import START, MessagesState, StateGraph
-
-graph = StateGraph(MessagesState).add_node("a", lambda state: {}).add_edge(START, "a").compile()
-"""
-
-
-@pytest.fixture
-def config(server_folder: Path) -> Path:
-    folder = server_folder / f"project-{uuid4().hex[:8]}"
-    folder.mkdir()
-    (folder / "graphs.py").write_text(GRAPH)
-    path: Path = folder / "langgraph.json"
-    path.write_text(json.dumps({"graphs": {"mine": "./graphs.py:graph"}}))
-    return path
 
 
 @pytest.fixture
@@ -43,29 +25,6 @@ def ostinato(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("OSTINATO_")} | variables
     command = [sys.executable, "-P", "-m", "ostinato_cli", *words]
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-
-
-def test_doctor_finds_nothing_wrong_with_a_healthy_installation(
-    database_uri: str, redis_uri: str, config: Path
-) -> None:
-    done = ostinato("doctor", DATABASE_URI=database_uri, REDIS_URI=redis_uri, OSTINATO_CONFIG=str(config))
-
-    assert done.returncode == 0, done.stdout
-    assert [line[:4].strip() for line in done.stdout.splitlines()] == ["ok"] * 4
-
-
-def test_doctor_names_every_fault_and_what_to_do(empty_database_uri: str, redis_uri: str) -> None:
-    elsewhere = redis_uri.removesuffix("/0") + "/3"
-    done = ostinato("doctor", DATABASE_URI=empty_database_uri, REDIS_URI=elsewhere, OSTINATO_CONFIG="/none/lg.json")
-
-    _settings, database, redis, project = done.stdout.splitlines()
-    assert done.returncode == 1
-    assert database.startswith("FAIL")
-    assert "ostinato db upgrade" in database
-    assert redis.startswith("FAIL")
-    assert "ends with /0" in redis
-    assert project.startswith("FAIL")
-    assert "--config" in project
 
 
 def test_upgrade_makes_the_tables_and_may_be_run_again(empty_database_uri: str, redis_uri: str) -> None:
