@@ -13,7 +13,7 @@ from redis import RedisError
 from ostinato_beat.connections import OUTAGES, Outage, Postgres, RedisLink
 from ostinato_beat.steps import LATE_SECONDS
 from ostinato_beat.store import EntryStore, LeaseLostError
-from ostinato_beat.takeover import Contact, take_over
+from ostinato_beat.takeover import Contact, ask_time, take_over
 from ostinato_shared.broker import fire_message, run_message
 from ostinato_shared.queries import sweep as queries
 from ostinato_shared.queries.sweep import DueFiring, PendingRun
@@ -80,7 +80,7 @@ class Sweeper:
     def _sweep(self) -> None:
         """A standby keeps in contact only: when it leads it knows whether leases ran out for want of Postgres."""
         connection = self._postgres.connection()
-        in_contact = self._contact.holds(connection)
+        in_contact = self._contact.holds(ask_time(connection))
         token = self._token()
         if token is None:
             return

@@ -44,14 +44,19 @@ class Contact:
         """Begin again at the next contact."""
         self._last = None
 
-    def holds(self, connection: Connection) -> bool:
-        """Whether it has lasted a whole lease, now that it is tried again."""
-        with connection.cursor(row_factory=scalar_row) as cursor:
-            now: datetime = cursor.execute("SELECT clock_timestamp()").fetchone()  # type: ignore[assignment]  # one row
+    def holds(self, now: datetime) -> bool:
+        """Whether it has lasted a whole lease at `now`, the time that Postgres just told."""
         if self._since is None or self._last is None or not timedelta() <= now - self._last < self._lease / 2:
             self._since = now
         self._last = now
         return now - self._since >= self._lease
+
+
+def ask_time(connection: Connection) -> datetime:
+    """Postgres' clock."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        now: datetime = cursor.execute("SELECT clock_timestamp()").fetchone()  # type: ignore[assignment]  # one row
+        return now
 
 
 def take_over(connection: Connection, redis: Redis, store: EntryStore, token: str) -> int:
