@@ -92,9 +92,7 @@ def build_busy():
 
 busy = build_busy()
 """
-STRIKING_PROJECT = (
-    '{"graphs": {"steps": "./g.py:steps", "waiting": "./g.py:waiting", "busy": "./g.py:busy"}}'
-)
+STRIKING_PROJECT = '{"graphs": {"steps": "./g.py:steps", "waiting": "./g.py:waiting", "busy": "./g.py:busy"}}'
 
 
 class Worker:
@@ -157,11 +155,14 @@ class Striking:
         return [(int(attempt), name) for _, attempt, name in (line.split() for line in lines)]
 
     @contextmanager
-    def workers(self, database_uri: str, redis_uri: str, *, count: int = 2, **settings: object) -> Iterator[list[Worker]]:
+    def workers(
+        self, database_uri: str, redis_uri: str, *, count: int = 2, **settings: object
+    ) -> Iterator[list[Worker]]:
         """So many ready workers with short leases."""
         options = {"slots": 20, "lease_seconds": 1.0, "drain_seconds": 0.5} | settings
         environment = os.environ | {
-            "DATABASE_URI": database_uri, "REDIS_URI": redis_uri, "OSTINATO_CONFIG": str(self.folder / "langgraph.json"),
+            "DATABASE_URI": database_uri, "REDIS_URI": redis_uri,
+            "OSTINATO_CONFIG": str(self.folder / "langgraph.json"),
             **{f"OSTINATO_{name.upper()}": str(value) for name, value in options.items()},
         }  # fmt: skip
         started: list[Worker] = []

@@ -94,7 +94,7 @@ def everything(db: Database, run: Any) -> list[Any]:
 @pytest.mark.parametrize("round_", ROUNDS)
 @pytest.mark.parametrize("point", BEGUN)
 @pytest.mark.parametrize("what", ["SIGKILL", "SIGSTOP"])
-def test_run_of_a_struck_worker_ends_once_elsewhere(  # noqa: PLR0913 - parameters and fixtures
+def test_run_of_a_struck_worker_ends_once_elsewhere(
     db: Database, database_uri: str, redis_uri: str, striking: Striking, *, what: str, point: str, round_: int
 ) -> None:
     striking.lay(point, what)
