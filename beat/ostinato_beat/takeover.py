@@ -80,13 +80,13 @@ def take_over(connection: Connection, redis: Redis, store: EntryStore, token: st
 
 
 def _take(connection: Connection, run_id: UUID) -> TakenOver | None:
-    """None: somebody else has changed it meanwhile, or holds it too long; the next sweep looks again."""
+    """None: somebody else has changed it, or holds it too long; the next sweep looks again."""
     try:
         with connection.cursor(row_factory=args_row(TakenOver)) as cursor:
             return cursor.execute(queries.TAKE_OVER, {"run_id": run_id, "crashes": CRASHES}).fetchone()
-    except psycopg.errors.LockNotAvailable:
-        log.warning("run_not_taken_over", run_id=str(run_id), reason="locked")
     except psycopg.Error as error:
-        if error.sqlstate != TAKEN_MEANWHILE:
+        if error.sqlstate is None or connection.broken:
             raise
+        if error.sqlstate != TAKEN_MEANWHILE:
+            log.warning("run_not_taken_over", run_id=str(run_id), error=type(error).__name__)
     return None
