@@ -1,22 +1,20 @@
 """Where the next attempt of a run begins, whatever its first one got to."""
 
-from __future__ import annotations
-
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
 
+import psycopg
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 
+from ostinato_shared.queries import runs
 from ostinato_worker import finishing, firing
+from ostinato_worker.runtime import Runtime
 from worker_setting import Counted, Database, one_node, running
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from uuid import UUID
-
-    from ostinato_worker.runtime import Runtime
 
 BEGUN: list[str] = []  # names of nodes, in the order in which they began
 
@@ -126,12 +124,17 @@ def play_twice(db: Database, worker: Runtime, graph: str, thread: UUID, **payloa
         patch.setattr(finishing, "conclude", _die)
         worker.run(firing.start(worker, run_id))
     assert db.run_row(run_id)["status"] == "running"
-    db.do("UPDATE worker SET expires_at = now() - interval '1 s' WHERE worker_id = %s", worker.worker_id)
-    assert db.one("SELECT verdict FROM ostinato_take_over(%s, 3)", run_id)["verdict"] == "pending"
+    take_over(db, worker, run_id)
     worker.run(firing.start(worker, run_id))
     row = db.run_row(run_id)
     assert row["attempt"] == 2
     return row
+
+
+def take_over(db: Database, worker: Runtime, run_id: UUID) -> None:
+    """Take the run from the worker, as the sweep does once its lease is over."""
+    db.do("UPDATE worker SET expires_at = now() - interval '1 s' WHERE worker_id = %s", worker.worker_id)
+    assert db.one("SELECT verdict FROM ostinato_take_over(%s, 3)", run_id)["verdict"] == "pending"
 
 
 async def _die(*_: object) -> None:
@@ -280,13 +283,38 @@ def test_each_of_several_answers_reaches_its_own_question(db: Database, worker: 
     assert db.thread_row(thread)["status"] == "idle"
 
 
+def test_worker_that_gets_back_a_run_that_it_had_lost_executes_it(
+    db: Database, database_uri: str, redis_uri: str
+) -> None:
+    begun = asyncio.Event()
+
+    async def hang_once(_: Counted, config: RunnableConfig) -> Counted:
+        if config["metadata"]["attempt"] == 1:
+            begun.set()
+            await asyncio.Event().wait()
+        return {"said": "done"}
+
+    with running(database_uri, redis_uri, hanging=one_node(hang_once)) as worker:
+        run_id = db.enqueue(db.thread(), db.assistant("hanging"))
+
+        async def lose_and_get_back() -> None:
+            first = asyncio.create_task(firing.start(worker, run_id))
+            await begun.wait()
+            await asyncio.to_thread(take_over, db, worker, run_id)
+            await firing.start(worker, run_id)
+            await first
+
+        worker.run(lose_and_get_back())
+        assert worker.under_way == {}
+
+    run = db.run_row(run_id)
+    assert (run["status"], run["attempt"]) == ("success", 2)
+    assert values(db, run["thread_id"])["said"] == "done"
+
+
 def test_next_run_is_sent_though_the_answer_of_finish_was_lost(
     db: Database, worker: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import psycopg  # noqa: PLC0415
-
-    from ostinato_shared.queries import runs  # noqa: PLC0415
-
     ask, lost = runs.finish, []
 
     async def cut(*arguments: Any) -> Any:
