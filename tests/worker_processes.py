@@ -20,7 +20,7 @@ PROGRAM = "from ostinato_shared.settings import Settings; from ostinato_worker.m
 SECONDS = 60
 # `strike(point)` does nothing unless the test has laid a token for that point; each token strikes once.
 STRIKING = """
-import asyncio, operator, os, signal, time
+import asyncio, operator, os, signal, threading, time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +42,8 @@ def strike(point):
         what = struck.read_text()
         if what == "BLOCK":
             time.sleep(600)
-        os.kill(os.getpid(), getattr(signal, what))
+        # To this very thread: another one might take a while to stop the process, and the graph run on meanwhile.
+        signal.pthread_kill(threading.get_ident(), getattr(signal, what))
 
 def note(config, name):
     ids = config["metadata"]
