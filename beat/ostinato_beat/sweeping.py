@@ -48,8 +48,9 @@ class Sweeper:
         self._redis = RedisLink(settings.redis_url).redis
         self._store = EntryStore(self._redis)
         self._outage = Outage("postgres or redis", role="sweep")
-        self._contact = Contact(settings.lease_seconds)
-        self._interval = min(INTERVAL_SECONDS, settings.lease_seconds / LOOKS)
+        self._lease_seconds = settings.lease_seconds
+        self._contact = Contact(self._lease_seconds)
+        self._interval = min(INTERVAL_SECONDS, self._lease_seconds / LOOKS)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beat-sweep", daemon=True)
 
@@ -85,7 +86,7 @@ class Sweeper:
         if token is None:
             return
         if in_contact:
-            take_over(connection, self._redis, self._store, token)
+            take_over(connection, self._redis, self._store, token, lease_seconds=self._lease_seconds)
         sweep(connection, self._redis, self._store, token)
 
 

@@ -59,10 +59,10 @@ def ask_time(connection: Connection) -> datetime:
         return now
 
 
-def take_over(connection: Connection, redis: Redis, store: EntryStore, token: str) -> int:
+def take_over(connection: Connection, redis: Redis, store: EntryStore, token: str, *, lease_seconds: float) -> int:
     """Make orphaned runs pending again, or end those that crashed too often; the number of both."""
     with connection.cursor(row_factory=args_row(PendingRun)) as cursor:
-        orphans = cursor.execute(queries.ORPHANED, {"limit": LIMIT}).fetchall()
+        orphans = cursor.execute(queries.ORPHANED, {"lease": lease_seconds, "limit": LIMIT}).fetchall()
     names = {orphan.run_id: orphan.name for orphan in orphans}
     taken = [(orphan.run_id, found) for orphan in orphans if (found := _take(connection, orphan.run_id))]
     messages = [

@@ -47,16 +47,30 @@ def make_run(db: Database, worker: UUID, *, thread: UUID | None = None, crashes:
     """A run that this worker executes."""
     run_id = db.enqueue(thread or db.thread(), db.assistant(), **options)
     assert db.one("SELECT run_id FROM ostinato_start(%s, %s)", run_id, worker)["run_id"] == run_id
-    db.do("UPDATE run SET crash_count = %s WHERE run_id = %s", crashes, run_id)
+    db.do("UPDATE run SET crash_count = %s, updated_at = now() - interval '1 h' WHERE run_id = %s", crashes, run_id)
     return run_id
 
 
 def take(ground: Ground) -> int:
-    return take_over(ground.connection, ground.redis, ground.store, TOKEN)  # type: ignore[arg-type]  # of dict rows
+    return take_over(ground.connection, ground.redis, ground.store, TOKEN, lease_seconds=30)  # type: ignore[arg-type]  # dict rows
 
 
 def sent(ground: Ground) -> list[str]:
     return [json.loads(json.loads(message)["body"])[0][0]["run_id"] for message in ground.messages()]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize(("age", "taken"), [("29 s", 0), ("31 s", 1)])
+def test_worker_that_has_just_woken_up_gets_a_lease_to_renew_its_own(
+    ground: Ground, db: Database, *, gone: bool, age: str, taken: int
+) -> None:
+    worker = make_worker(db, lease=-60)
+    run_id = make_run(db, worker)
+    db.do("UPDATE run SET updated_at = now() - %s::interval WHERE run_id = %s", age, run_id)
+    if gone:
+        db.do("DELETE FROM worker WHERE worker_id = %s", worker)
+
+    assert take(ground) == taken
 
 
 @pytest.mark.parametrize("gone", [False, True])
@@ -124,7 +138,7 @@ def test_third_crash_of_a_firing_is_in_the_ledger(ground: Ground, db: Database) 
     cron = db.cron(db.assistant(), keep=False)
     fired = db.firing(cron)
     db.one("SELECT * FROM ostinato_claim(%s, %s, %s, %s)", fired, new_id(), new_id(), make_worker(db))
-    db.do("UPDATE run SET crash_count = 2 WHERE cron_id = %s", cron)
+    db.do("UPDATE run SET crash_count = 2, updated_at = now() - interval '1 h' WHERE cron_id = %s", cron)
 
     assert take(ground) == 1
 

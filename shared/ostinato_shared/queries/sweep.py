@@ -54,11 +54,13 @@ WHERE r.status = 'pending' AND r.updated_at < clock_timestamp() - %(age)s::inter
 ORDER BY r.seq LIMIT %(limit)s
 """
 
+# A run that began after its owner's lease had run out shows that the owner has woken up: it gets time to renew it.
 ORPHANED: Final = """
 SELECT r.run_id, c.name
 FROM run r LEFT JOIN worker w ON w.worker_id = r.owner LEFT JOIN cron c ON c.cron_id = r.cron_id
 WHERE r.status = 'running' AND r.owner IS NOT NULL
     AND (w.worker_id IS NULL OR w.expires_at < clock_timestamp())
+    AND (r.updated_at < w.expires_at OR r.updated_at < clock_timestamp() - make_interval(secs => %(lease)s))
 ORDER BY r.seq LIMIT %(limit)s
 """
 
