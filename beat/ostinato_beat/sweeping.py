@@ -13,6 +13,7 @@ from redis import RedisError
 from ostinato_beat.connections import OUTAGES, Outage, Postgres, RedisLink
 from ostinato_beat.steps import LATE_SECONDS
 from ostinato_beat.store import EntryStore, LeaseLostError
+from ostinato_beat.takeover import Contact, ask_time, take_over
 from ostinato_shared.broker import fire_message, run_message
 from ostinato_shared.queries import sweep as queries
 from ostinato_shared.queries.sweep import DueFiring, PendingRun
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 INTERVAL_SECONDS: Final = 2.0
 QUIET: Final = 100  # messages in both queues: beyond it the rows found are likely just waiting their turn
+LOOKS: Final = 6  # sweeps in one lease of a worker, at least
 LIMIT: Final = 1000  # rows of each kind in one sweep: what the late queue takes
 OVERDUE_AGE: Final = "5s"
 HIDDEN_AGE: Final = "1min"  # waiters still read a hidden thread's values
@@ -46,6 +48,9 @@ class Sweeper:
         self._redis = RedisLink(settings.redis_url).redis
         self._store = EntryStore(self._redis)
         self._outage = Outage("postgres or redis", role="sweep")
+        self._lease_seconds = settings.lease_seconds
+        self._contact = Contact(self._lease_seconds)
+        self._interval = min(INTERVAL_SECONDS, self._lease_seconds / LOOKS)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beat-sweep", daemon=True)
 
@@ -58,21 +63,31 @@ class Sweeper:
             self._thread.join(timeout=INTERVAL_SECONDS)
 
     def _run(self) -> None:
-        while not self._stop.wait(INTERVAL_SECONDS):
-            token = self._token()
-            if token is None:
-                continue
+        while not self._stop.wait(self._interval):
             try:
-                sweep(self._postgres.connection(), self._redis, self._store, token)
+                self._sweep()
             except LeaseLostError:
                 continue
             except (*OUTAGES, RedisError) as error:
+                if not isinstance(error, RedisError):
+                    self._contact.lost()
                 self._stop.wait(self._outage.failed(error))
             except Exception:
                 log.exception("sweep_failed")
             else:
                 self._outage.over()
         self._postgres.close()
+
+    def _sweep(self) -> None:
+        """A standby keeps in contact only: when it leads it knows whether leases ran out for want of Postgres."""
+        connection = self._postgres.connection()
+        in_contact = self._contact.holds(ask_time(connection))
+        token = self._token()
+        if token is None:
+            return
+        if in_contact:
+            take_over(connection, self._redis, self._store, token, lease_seconds=self._lease_seconds)
+        sweep(connection, self._redis, self._store, token)
 
 
 def sweep(connection: Connection, redis: Redis, store: EntryStore, token: str) -> None:

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     )  # browser origins let in; comma-separated
     slots: int = Field(default=200, ge=1, le=1000)  # runs at a time in one worker process
     lease_seconds: float = Field(default=30.0, ge=0.5)  # a worker not heard of for so long has lost its runs
+    stall_seconds: float = Field(default=300.0, ge=1)  # a worker whose loop stood still for so long ends itself
     drain_seconds: float = Field(default=20.0, ge=0)  # what runs under way get when a worker is asked to stop
     beat_lease_seconds: float = Field(default=3.0, ge=0.5)  # a standby beat takes over after so long
     log_level: str = "INFO"

@@ -13,6 +13,7 @@ from ostinato_shared.queries import runs
 from ostinato_worker import firing, loop_lag
 from ostinato_worker.lease import Lease
 from ostinato_worker.runtime import Runtime
+from ostinato_worker.watchdog import Watchdog
 from worker_setting import Counted, Database, one_node, running
 
 
@@ -138,3 +139,44 @@ def test_graph_that_stalls_the_loop_is_named(db: Database, database_uri: str, re
 
     blocked = [entry for entry in logs if entry["event"] == "loop_blocked"]
     assert [entry["graphs"] for entry in blocked] == [["stubborn"]]
+
+
+def test_run_that_stalls_the_loop_is_told_from_its_neighbours(db: Database, database_uri: str, redis_uri: str) -> None:
+    begun = asyncio.Event()
+
+    async def stall(_: Counted) -> Counted:
+        await begun.wait()
+        time.sleep(2.5)  # noqa: ASYNC251 - this is the fault
+        return {}
+
+    async def wait(_: Counted) -> Counted:
+        begun.set()
+        await asyncio.sleep(0.5)
+        return {}
+
+    graphs = {"stubborn": one_node(stall), "patient": one_node(wait)}
+    with capture_logs() as logs, running(database_uri, redis_uri, **graphs) as worker:
+        lease = Lease(worker)
+        lease.seconds = 0.6
+        lease.hold()
+        watchdog = Watchdog(worker, lease)
+        watchdog.start()
+        stubborn, patient = (db.enqueue(db.thread(), db.assistant(graph)) for graph in graphs)
+        seen: list[Any] = []
+
+        async def watched() -> None:
+            watcher = asyncio.create_task(loop_lag.watch(worker))
+            await asyncio.gather(firing.start(worker, stubborn), firing.start(worker, patient))
+            await asyncio.sleep(loop_lag.LOOK_SECONDS)
+            watcher.cancel()
+
+        looking = asyncio.run_coroutine_threadsafe(watched(), worker.loop)
+        while not looking.done():
+            seen.append(db.one("SELECT blocked_by FROM worker WHERE worker_id = %s", worker.worker_id)["blocked_by"])
+            time.sleep(0.02)
+        looking.result()
+        watchdog.stop()
+        lease.release()
+
+    assert set(seen) == {None, stubborn}
+    assert [entry["graphs"] for entry in logs if entry["event"] == "loop_blocked"] == [["stubborn"]]

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -17,13 +16,13 @@ import redis
 
 from ostinato_shared import broker
 from ostinato_shared.ids import new_id
+from worker_processes import PROGRAM, Worker
 from worker_setting import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PROGRAM = "from ostinato_shared.settings import Settings; from ostinato_worker.main import run; run(Settings())"
 GRAPH = """
 import time
 from langgraph.graph import StateGraph, START
@@ -37,35 +36,6 @@ def one(node): return StateGraph(dict).add_node("node", node).add_edge(START, "n
 graph, sync, hanging = one(count_async), one(count), one(hang)
 """
 PROJECT = '{"graphs": {"async": "./g.py:graph", "sync": "./g.py:sync", "hanging": "./g.py:hanging"}}'
-SECONDS = 60
-
-
-class Worker:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.lines: list[str] = []
-        self._said = threading.Condition()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._said:
-                self.lines.append(line)
-                self._said.notify_all()
-        self.process.stdout.close()
-
-    def wait_for(self, words: str) -> None:
-        with self._said:
-            said = self._said.wait_for(lambda: any(words in line for line in self.lines), SECONDS)
-        assert said, "".join(self.lines)
-
-    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(by)
-        code = self.process.wait(SECONDS)
-        self._reader.join()
-        return code
 
 
 @pytest.fixture
@@ -97,9 +67,7 @@ def worker_process(folder: Path, database_uri: str, redis_uri: str) -> Iterator[
         worker.wait_for("worker_ready")
         yield worker
     finally:
-        process.kill()
-        process.wait()
-        worker._reader.join()
+        worker.kill()
 
 
 def send(redis_uri: str, *messages: str) -> None:

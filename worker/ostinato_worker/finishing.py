@@ -49,8 +49,18 @@ async def _finish(runtime: Runtime, run: RunRow, ending: Ending) -> None:
 
 async def _record(runtime: Runtime, run: RunRow, ending: Ending) -> tuple[UUID | None] | None:
     """As `queries.runs.finish`; never gives up, since a run that ended must say so."""
+    tries = 0
+
+    async def attempt() -> tuple[UUID | None] | None:
+        nonlocal tries
+        tries += 1
+        found = await runs.finish(runtime.pool, run, ending)
+        if found is None and tries > 1:  # an earlier attempt may have been committed, and its answer lost
+            return await runs.finished(runtime.pool, run)
+        return found
+
     try:
-        return await ride_out(lambda: runs.finish(runtime.pool, run, ending), what="finish")
+        return await ride_out(attempt, what="finish")
     except psycopg.Error as error:
         if error.sqlstate == TAKEN_OVER:
             return None

@@ -11,9 +11,11 @@ import psycopg
 import structlog
 
 from ostinato_shared.database import connect_kwargs
-from ostinato_shared.queries.runs import release_lease, renew_lease
+from ostinato_shared.queries.runs import abandon_lease, release_lease, renew_lease
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ostinato_worker.runtime import Runtime
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -38,12 +40,20 @@ class Lease:
 
     def release(self) -> None:
         """Let the lease expire at once: what is left under way is everybody's. Once is enough."""
+        self._give_up(lambda connection: release_lease(connection, self.runtime.worker_id))
+
+    def abandon(self) -> None:
+        """The same for a process whose loop stands still."""
+        culprit = self.runtime.blocked_by
+        self._give_up(lambda connection: abandon_lease(connection, self.runtime.worker_id, blocked_by=culprit))
+
+    def _give_up(self, statement: Callable[[psycopg.Connection[Any]], None]) -> None:
         if self._released.is_set():
             return
         self._released.set()
         self._thread.join(CONNECT_SECONDS)
         with suppress(psycopg.Error):  # then it expires by itself
-            release_lease(self._connected(), self.runtime.worker_id)
+            statement(self._connected())
         if self._connection is not None:
             self._connection.close()
 
@@ -62,6 +72,7 @@ class Lease:
             hostname=self.runtime.hostname,
             pid=os.getpid(),
             slots=self.runtime.settings.slots,
+            blocked_by=self.runtime.blocked_by,
             seconds=self.seconds,
         )
 

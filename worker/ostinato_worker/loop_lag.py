@@ -24,8 +24,16 @@ async def watch(runtime: Runtime) -> None:
         await asyncio.sleep(LOOK_SECONDS)
         lag = time.monotonic() - before - LOOK_SECONDS
         if lag > BLOCKED_SECONDS:
-            log.warning("loop_blocked", seconds=round(lag, 1), graphs=sorted(graphs | _graphs(runtime)))
+            graphs = _culprit(runtime) or graphs | _graphs(runtime)
+            log.warning("loop_blocked", seconds=round(lag, 1), graphs=sorted(graphs))
 
 
 def _graphs(runtime: Runtime) -> set[str]:
     return {under_way.run.graph_id for under_way in runtime.under_way.values()}
+
+
+def _culprit(runtime: Runtime) -> set[str]:
+    """The graph that the watchdog caught, if it did."""
+    culprit = runtime.blocked_by
+    under_way = None if culprit is None else runtime.under_way.get(culprit)
+    return set() if under_way is None else {under_way.run.graph_id}

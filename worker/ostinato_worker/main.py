@@ -22,6 +22,7 @@ from ostinato_worker.consumer import BatchingConsumer
 from ostinato_worker.lease import Lease
 from ostinato_worker.runtime import Runtime
 from ostinato_worker.stopping import Stop
+from ostinato_worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from ostinato_shared.settings import Settings
@@ -41,9 +42,12 @@ def run(settings: Settings) -> None:
     runtime.start()
     lease = Lease(runtime)
     lease.hold()
+    watchdog = Watchdog(runtime, lease)
+    watchdog.start()
     watcher = asyncio.run_coroutine_threadsafe(loop_lag.watch(runtime), runtime.loop)
     exit_code = serve(make_app(settings, runtime), runtime, Stop(runtime, lease))
     watcher.cancel()
+    watchdog.stop()
     lease.release()
     runtime.send_put_off()
     runtime.close()

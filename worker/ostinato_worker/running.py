@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from ostinato_shared.errors import ProjectError
-from ostinato_worker import finishing
-from ostinato_worker.calls import build_config, build_input, build_options
-from ostinato_worker.checkpoint_writes import Fence
-from ostinato_worker.checkpoints import FencedSaver
+from ostinato_shared.queries import runs
+from ostinato_worker import finishing, resuming
+from ostinato_worker.calls import build_config, build_options
+from ostinato_worker.checkpoint_writes import RETRY_SECONDS, Fence
+from ostinato_worker.checkpoints import FencedSaver, LeaseLostError
+from ostinato_worker.outages import ride_out
 from ostinato_worker.outcomes import failed, finished, stopped
 from ostinato_worker.runtime import UnderWay
+from ostinato_worker.watchdog import CURRENT_RUN
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -34,9 +38,12 @@ class UnknownGraphError(ProjectError):
 
 
 async def execute(runtime: Runtime, run: RunRow, *, on_new_thread: bool = False) -> None:
-    """Run the graph and end the run, whatever happens in the graph. A run already under way here is let alone."""
-    if run.run_id in runtime.under_way:
+    """Run the graph and end the run, whatever happens in the graph. An attempt already under way here is let alone."""
+    earlier = runtime.under_way.get(run.run_id)
+    if earlier is not None and earlier.run.attempt >= run.attempt:
         return
+    if earlier is not None:  # this process had lost the run, and now got it again
+        earlier.lose()
     under_way = runtime.under_way[run.run_id] = UnderWay(run)
     try:
         # Its own task: cancelling the graph must not cancel the statement that ends the run.
@@ -46,19 +53,28 @@ async def execute(runtime: Runtime, run: RunRow, *, on_new_thread: bool = False)
         await asyncio.wait({under_way.graph})
         await finishing.conclude(runtime, under_way, under_way.graph)
     finally:
-        del runtime.under_way[run.run_id]
+        if runtime.under_way.get(run.run_id) is under_way:
+            del runtime.under_way[run.run_id]
 
 
 async def _outcome(runtime: Runtime, under_way: UnderWay, *, on_new_thread: bool) -> Ending:
     run = under_way.run
+    CURRENT_RUN.set(run.run_id)
     fence = Fence(run.run_id, run.owner, run.attempt)
     saver = FencedSaver(runtime.writer, fence, on_lost=under_way.lose, on_new_thread=on_new_thread)
     try:
         source = _source(runtime, run.graph_id)
-        goes_on = run.attempt > 1 and await _head_is_of(saver, run)
+        goes_on = run.attempt > 1 and await resuming.head_is_of(saver, run)
         config = build_config(run, from_start=not goes_on)
         async with source.open(config, checkpointer=saver, context=run.kwargs.get("context")) as graph:
-            return await _call(graph, None if goes_on else build_input(run), config, run)
+            beginning = await (
+                resuming.go_on(graph, run, config)
+                if goes_on
+                else resuming.begin(graph, run, config, record=partial(_record_answers, runtime, under_way))
+            )
+            if beginning.stop is not None:
+                return stopped(beginning.stop)
+            return await _call(graph, beginning.given, config, run)
     except CALL_ERRORS as error:
         return failed(error)
 
@@ -90,10 +106,12 @@ async def _state_at_failure(graph: Graph, run: RunRow) -> StateSnapshot | None:
         return None
 
 
-async def _head_is_of(saver: FencedSaver, run: RunRow) -> bool:
-    """Whether an earlier attempt of this run wrote the thread's head."""
-    head = await saver.aget_tuple({"configurable": {"thread_id": str(run.thread_id)}})
-    return head is not None and head.metadata.get("run_id") == str(run.run_id)
+async def _record_answers(runtime: Runtime, under_way: UnderWay, interrupt_ids: list[str]) -> None:
+    run = under_way.run
+    record = partial(runs.record_answers, runtime.pool, run, interrupt_ids)
+    if not await ride_out(record, what="answers", seconds=RETRY_SECONDS):
+        under_way.lose()
+        raise LeaseLostError(run.run_id)
 
 
 def _source(runtime: Runtime, graph_id: str) -> GraphSource:

@@ -16,6 +16,7 @@ import structlog
 from ostinato_shared import broker
 from ostinato_shared.ids import new_id
 from ostinato_shared.task_names import QUEUE
+from ostinato_worker import watchdog
 from ostinato_worker.checkpoint_writes import CheckpointWriter
 from ostinato_worker.connections import Connections
 
@@ -67,6 +68,7 @@ class Runtime:
     redis: AsyncRedis = field(init=False)
     under_way: dict[UUID, UnderWay] = field(default_factory=dict)
     put_off: list[str] = field(default_factory=list)  # messages for other workers, sent when this one has stopped
+    blocked_by: UUID | None = None  # the run that keeps the loop from turning
     stopping: threading.Event = field(default_factory=threading.Event)  # claim nothing any more
     _thread: threading.Thread = field(init=False)
     _closed: bool = False
@@ -74,6 +76,7 @@ class Runtime:
     def start(self) -> None:
         """Start the loop and open the connections."""
         self.loop = _new_loop()
+        watchdog.mark_tasks(self.loop)
         # LangGraph runs sync nodes here: with fewer threads than slots they would wait for each other.
         self.loop.set_default_executor(ThreadPoolExecutor(self.settings.slots, thread_name_prefix="sync-node"))
         self._thread = threading.Thread(target=self._turn, name="loop", daemon=True)

@@ -45,6 +45,7 @@ class Run(Model):
     owner: Mapped[UUID | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
     crash_count: Mapped[int] = mapped_column(server_default="0")
+    answers: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))  # ids of the interrupts that it answers
     error: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
     user_id: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

@@ -20,3 +20,5 @@ class Worker(Model):
     slots: Mapped[int]
     started_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     expires_at: Mapped[datetime]
+    released_at: Mapped[datetime | None]  # it ended in order: its runs are charged no crash
+    blocked_by: Mapped[UUID | None]  # the run that keeps its loop from turning: the others are charged no crash

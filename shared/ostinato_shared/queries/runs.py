@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from psycopg.types.json import Jsonb
+
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
@@ -24,11 +26,22 @@ HAND_ON = """
 UPDATE run SET status = 'pending', owner = NULL, updated_at = clock_timestamp()
 WHERE run_id = %s AND owner = %s AND attempt = %s AND status = 'running' RETURNING run_id"""
 
+# What `ostinato_finish` would have said had its answer not been lost.
+FINISHED = """
+SELECT (SELECT n.run_id FROM run AS n WHERE n.thread_id = r.thread_id AND n.status = 'pending'
+        ORDER BY n.seq LIMIT 1) AS next_run_id
+FROM run AS r WHERE r.run_id = %s AND r.owner = %s AND r.attempt = %s AND r.ended_at IS NOT NULL"""
+RECORD_ANSWERS = """
+UPDATE run SET answers = %s WHERE run_id = %s AND owner = %s AND attempt = %s AND status = 'running'
+RETURNING run_id"""
+
 RENEW_LEASE = """
-INSERT INTO worker (worker_id, hostname, pid, slots, expires_at)
-VALUES (%s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
-ON CONFLICT (worker_id) DO UPDATE SET expires_at = EXCLUDED.expires_at"""
-EXPIRE_LEASE = "UPDATE worker SET expires_at = clock_timestamp() WHERE worker_id = %s"
+INSERT INTO worker (worker_id, hostname, pid, slots, blocked_by, expires_at)
+VALUES (%s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
+ON CONFLICT (worker_id) DO UPDATE SET expires_at = EXCLUDED.expires_at, blocked_by = EXCLUDED.blocked_by"""
+RELEASE_LEASE = """
+UPDATE worker SET expires_at = clock_timestamp(), released_at = clock_timestamp() WHERE worker_id = %s"""
+ABANDON_LEASE = "UPDATE worker SET expires_at = clock_timestamp(), blocked_by = %s WHERE worker_id = %s"
 # A lease that still owns runs stays, expired: it is what shows that they are orphaned.
 DROP_SPENT_LEASES = """
 DELETE FROM worker WHERE expires_at < clock_timestamp()
@@ -57,6 +70,7 @@ class RunRow:
     cron_id: UUID | None
     firing_id: UUID | None
     fire_time: datetime | None
+    answers: list[str] | None = None
 
 
 RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
@@ -125,22 +139,40 @@ async def finish(pool: Pool, run: RunRow, ending: Ending) -> tuple[UUID | None] 
     return None if row is None else (row["next_run_id"],)
 
 
+async def finished(pool: Pool, run: RunRow) -> tuple[UUID | None] | None:
+    """As `finish`, of a run that this worker may have ended already: the answer was lost. None: it has not."""
+    row = await _one(pool, FINISHED, (run.run_id, run.owner, run.attempt))
+    return None if row is None else (row["next_run_id"],)
+
+
+async def record_answers(pool: Pool, run: RunRow, interrupt_ids: list[str]) -> bool:
+    """Keep which interrupts the run answers. False: it is not this worker's any more."""
+    fence = (run.run_id, run.owner, run.attempt)
+    return await _one(pool, RECORD_ANSWERS, (Jsonb(interrupt_ids), *fence)) is not None
+
+
 async def hand_on(pool: Pool, run: RunRow) -> bool:
     """Make the run pending again, for another worker. False: it is not this worker's any more."""
     return await _one(pool, HAND_ON, (run.run_id, run.owner, run.attempt)) is not None
 
 
 def renew_lease(
-    connection: Connection[Any], worker_id: UUID, *, hostname: str, pid: int, slots: int, seconds: float
-) -> None:
+    connection: Connection[Any], worker_id: UUID, *, hostname: str, pid: int, slots: int, blocked_by: UUID | None,
+    seconds: float,
+) -> None:  # fmt: skip
     """Hold the worker's lease for so many seconds more, by the database's clock."""
-    connection.execute(RENEW_LEASE, (worker_id, hostname, pid, slots, seconds))
+    connection.execute(RENEW_LEASE, (worker_id, hostname, pid, slots, blocked_by, seconds))
 
 
 def release_lease(connection: Connection[Any], worker_id: UUID) -> None:
-    """Let the lease expire now; rows of leases that own no run any more go."""
-    connection.execute(EXPIRE_LEASE, (worker_id,))
+    """Let the lease expire now, in order: runs left are charged no crash. Leases that own no run any more go."""
+    connection.execute(RELEASE_LEASE, (worker_id,))
     connection.execute(DROP_SPENT_LEASES)
+
+
+def abandon_lease(connection: Connection[Any], worker_id: UUID, *, blocked_by: UUID | None) -> None:
+    """Let the lease expire now; the run that stalled the process is charged for it, or all if it is not known."""
+    connection.execute(ABANDON_LEASE, (blocked_by, worker_id))
 
 
 async def _one(pool: Pool, statement: str, arguments: tuple[object, ...]) -> DictRow | None:

@@ -22,6 +22,11 @@ class PendingRun(NamedTuple):
     name: str | None
 
 
+class TakenOver(NamedTuple):
+    verdict: str  # pending, ended
+    next_run_id: UUID | None  # the run to send
+
+
 # Every `due` row, in pages: a new leader sends them all again.
 ALL_DUE: Final = """
 SELECT firing_id, cron_id, fire_time, name, fire_time > clock_timestamp() - %(late)s::interval
@@ -48,6 +53,18 @@ WHERE r.status = 'pending' AND r.updated_at < clock_timestamp() - %(age)s::inter
     AND NOT EXISTS (SELECT FROM thread t WHERE t.thread_id = r.thread_id AND t.deleted_at IS NOT NULL)
 ORDER BY r.seq LIMIT %(limit)s
 """
+
+# A run that began after its owner's lease had run out shows that the owner has woken up: it gets time to renew it.
+ORPHANED: Final = """
+SELECT r.run_id, c.name
+FROM run r LEFT JOIN worker w ON w.worker_id = r.owner LEFT JOIN cron c ON c.cron_id = r.cron_id
+WHERE r.status = 'running' AND r.owner IS NOT NULL
+    AND (w.worker_id IS NULL OR w.expires_at < clock_timestamp())
+    AND (r.updated_at < w.expires_at OR r.updated_at < clock_timestamp() - make_interval(secs => %(lease)s))
+ORDER BY r.seq LIMIT %(limit)s
+"""
+
+TAKE_OVER: Final = "SELECT verdict, next_run_id FROM ostinato_take_over(%(run_id)s, %(crashes)s)"
 
 HIDDEN_THREADS: Final = """
 SELECT thread_id FROM thread WHERE deleted_at < clock_timestamp() - %(age)s::interval

@@ -159,26 +159,22 @@ BEGIN
     WHERE run_id = v_run RETURNING *;
 END $$;
 
--- End a run: run, firing and thread in one transaction. No row: the lease was lost, nothing is changed.
-CREATE FUNCTION ostinato_finish(
-    p_run_id uuid, p_owner uuid, p_attempt int, p_status text, p_rest_status text,
-    p_values jsonb, p_interrupts jsonb, p_error jsonb, p_output text)
-RETURNS TABLE (next_run_id uuid)
-LANGUAGE plpgsql SET enable_seqscan = off AS $$
+-- End a running run: run, firing and thread in one transaction, if it still is whose it was when `r` was read.
+-- Its thread's next pending run, or null.
+CREATE FUNCTION ostinato_end_run(
+    r run, p_status text, p_rest_status text, p_values jsonb, p_interrupts jsonb, p_error jsonb, p_output text)
+RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
-    r run;
     v_next uuid;
     failed boolean := p_status IN ('error', 'timeout');
 BEGIN
-    SELECT * INTO r FROM run WHERE run_id = p_run_id AND owner = p_owner AND attempt = p_attempt AND status = 'running';
-    IF NOT FOUND THEN RETURN; END IF;
     IF r.cron_id IS NOT NULL THEN
         UPDATE cron SET consecutive_failures = CASE WHEN failed THEN consecutive_failures + 1 ELSE 0 END
         WHERE cron_id = r.cron_id AND (failed OR consecutive_failures > 0);
     END IF;
     PERFORM FROM thread WHERE thread_id = r.thread_id FOR UPDATE;
     UPDATE run SET status = p_status, error = p_error, ended_at = clock_timestamp(), updated_at = clock_timestamp()
-    WHERE run_id = p_run_id AND owner = p_owner AND attempt = p_attempt AND status = 'running';
+    WHERE run_id = r.run_id AND owner = r.owner AND attempt = r.attempt AND status = 'running';
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the run was taken over meanwhile' USING ERRCODE = 'OS001';  -- undoes the failure count
     END IF;
@@ -196,7 +192,53 @@ BEGIN
     WHERE thread_id = r.thread_id;
     UPDATE firing SET outcome = p_status, ended_at = clock_timestamp(), error = p_error, output = p_output
     WHERE firing_id = r.firing_id AND outcome = 'started';
-    RETURN QUERY SELECT v_next;
+    RETURN v_next;
+END $$;
+
+-- The end that a worker gives to a run of its own. No row: the lease was lost, nothing is changed.
+CREATE FUNCTION ostinato_finish(
+    p_run_id uuid, p_owner uuid, p_attempt int, p_status text, p_rest_status text,
+    p_values jsonb, p_interrupts jsonb, p_error jsonb, p_output text)
+RETURNS TABLE (next_run_id uuid)
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    r run;
+BEGIN
+    SELECT * INTO r FROM run WHERE run_id = p_run_id AND owner = p_owner AND attempt = p_attempt AND status = 'running';
+    IF NOT FOUND THEN RETURN; END IF;
+    RETURN QUERY SELECT ostinato_end_run(r, p_status, p_rest_status, p_values, p_interrupts, p_error, p_output);
+END $$;
+
+-- Take a run from a worker whose lease is over. No row: it is not orphaned. `pending`: send it again. `ended`: this was
+-- its last crash; tell its waiters, and send its thread's next pending run, if any.
+-- A crash is charged unless the worker released its lease in order, or another run was known to block it.
+CREATE FUNCTION ostinato_take_over(p_run_id uuid, p_crashes int) RETURNS TABLE (verdict text, next_run_id uuid)
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    r run; w worker;
+    charged boolean;
+    lost jsonb;
+    v_next uuid;
+BEGIN
+    SELECT * INTO r FROM run WHERE run_id = p_run_id AND status = 'running';
+    IF NOT FOUND THEN RETURN; END IF;
+    SELECT * INTO w FROM worker WHERE worker_id = r.owner;
+    IF w.expires_at > clock_timestamp() THEN RETURN; END IF;
+    charged := w.released_at IS NULL AND coalesce(w.blocked_by, r.run_id) = r.run_id;
+    IF charged AND r.crash_count + 1 >= p_crashes THEN
+        lost := jsonb_build_object('error', 'WorkerLostError', 'message', format(
+            'worker_lost: the worker process that ran it died, or lost its lease, %s times.', p_crashes));
+        v_next := ostinato_end_run(r, 'error', 'error', NULL, '{}', lost, NULL);
+        UPDATE run SET owner = NULL, crash_count = crash_count + 1 WHERE run_id = p_run_id;
+        UPDATE firing SET reason = 'worker_lost' WHERE firing_id = r.firing_id AND run_id = p_run_id;
+        RETURN QUERY SELECT 'ended', v_next;
+        RETURN;
+    END IF;
+    PERFORM FROM thread WHERE thread_id = r.thread_id FOR UPDATE;
+    UPDATE run SET
+        status = 'pending', owner = NULL, crash_count = crash_count + charged::int, updated_at = clock_timestamp()
+    WHERE run_id = p_run_id AND owner = r.owner AND attempt = r.attempt AND status = 'running';
+    IF FOUND THEN RETURN QUERY SELECT 'pending', p_run_id; END IF;
 END $$;
 
 -- Remove a thread's crons. A fire time that had come but was not dispatched gets its row: nothing is lost in silence.

@@ -250,6 +250,8 @@ def _make_worker() -> None:
             "started_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("blocked_by", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("worker_id", name=op.f("pk_worker")),
     )
 
@@ -273,6 +275,7 @@ def _make_run() -> None:
         sa.Column("owner", sa.Uuid(), nullable=True),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("crash_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("answers", postgresql.JSONB(none_as_null=True), nullable=True),
         sa.Column("error", postgresql.JSONB(none_as_null=True), nullable=True),
         sa.Column("user_id", sa.String(), server_default="", nullable=False),
         sa.Column(
@@ -312,7 +315,9 @@ def downgrade() -> None:
         "ostinato_delete_run",
         "ostinato_delete_thread",
         "ostinato_remove_crons_of",
+        "ostinato_take_over",
         "ostinato_finish",
+        "ostinato_end_run",
         "ostinato_start",
         "ostinato_enqueue",
         "ostinato_claim",
