@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -128,8 +129,10 @@ def test_run_by_hand_sends_itself_with_its_values(db: Database, worker: Runtime,
     assert call.body["kwargs"]["webhook"] == end.url("/hook?token=t0ken")
     assert call.body["kwargs"]["input"] == {"seen": ["x"]}
     assert call.body["metadata"]["a"] == 1
-    assert call.body["run_ended_at"] == run["ended_at"].isoformat()
-    assert call.body["run_started_at"] < call.body["run_ended_at"] < call.body["webhook_sent_at"]
+    names = ("created_at", "run_started_at", "run_ended_at", "webhook_sent_at")
+    created, started, ended, sent_at = (datetime.fromisoformat(call.body[name]) for name in names)
+    assert (created, started, ended) == (run["created_at"], run["started_at"], run["ended_at"])
+    assert created < started < ended < sent_at
     assert call.headers["X-Key"] == "s3cret"
     assert "s3cret" not in json.dumps([call.body, run["kwargs"], logs], default=str)
     assert "t0ken" not in json.dumps(logs, default=str)
