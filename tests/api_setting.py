@@ -39,8 +39,8 @@ builder.add_edge(START, "answer")
 builder.add_edge("answer", END)
 """
 TABLES = (
-    "assistant", "assistant_version", "cron", "cron_event", "outbox", "firing", "run", "thread", "checkpoints",
-    "checkpoint_blobs", "checkpoint_writes",
+    "assistant", "assistant_version", "cron", "cron_event", "outbox", "firing", "run", "thread",
+    "webhook_delivery", "checkpoints", "checkpoint_blobs", "checkpoint_writes",
 )  # fmt: skip
 AGENT_ID = "fe096781-5601-53d2-b2f6-0d3403f7e9ca"  # of the system assistant of a graph called `agent`
 

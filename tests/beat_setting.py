@@ -24,7 +24,7 @@ from ostinato_shared.settings import Settings
 
 TOKEN = "mine"
 NOON = int(datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp())  # of the tests that bring their own time
-TABLES = ("firing", "cron_event", "outbox", "cron", "run", "thread", "worker")
+TABLES = ("firing", "cron_event", "outbox", "cron", "run", "thread", "worker", "webhook_delivery")
 PATIENCE = 20.0
 
 Connection = psycopg.Connection[dict[str, Any]]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 REPLACED = (
     "schedule", "timezone", "end_time", "input", "context", "interrupt_before", "interrupt_after", "on_run_completed",
-    "enabled", "stream_mode", "stream_subgraphs", "stream_resumable", "durability", "checkpoint_during",
+    "enabled", "webhook", "stream_mode", "stream_subgraphs", "stream_resumable", "durability", "checkpoint_during",
 )  # fmt: skip
 
 
@@ -143,8 +143,6 @@ def sorted_by(found: Select[Cron], body: CronSearch) -> Select[Cron]:
 
 def _check(body: CronFields) -> None:
     """Refuse what is valid but not built yet, and what can never run."""
-    if body.webhook is not None:
-        raise NotYetError("webhook")
     if isinstance(body, CronCreate) and body.multitask_strategy in UNBUILT_STRATEGIES:
         raise NotYetError(f"multitask_strategy '{body.multitask_strategy}'")
     check_policy(body.metadata or {})

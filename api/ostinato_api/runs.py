@@ -124,8 +124,6 @@ async def _settle(services: Services, runs: Sequence[NewRun], verdict: Verdict) 
 def _refuse_unbuilt(body: RunCreate) -> None:
     if body.after_seconds:
         raise NotYetError("after_seconds")
-    if body.webhook is not None:
-        raise NotYetError("webhook")
     if body.multitask_strategy in UNBUILT_STRATEGIES:
         raise NotYetError(f"multitask_strategy '{body.multitask_strategy}'")
     if body.on_disconnect == "cancel":

@@ -14,7 +14,7 @@ from ostinato_beat.connections import OUTAGES, Outage, Postgres, RedisLink
 from ostinato_beat.steps import LATE_SECONDS
 from ostinato_beat.store import EntryStore, LeaseLostError
 from ostinato_beat.takeover import Contact, ask_time, take_over
-from ostinato_shared.broker import fire_message, run_message
+from ostinato_shared.broker import fire_message, run_message, webhook_message
 from ostinato_shared.queries import sweep as queries
 from ostinato_shared.queries.sweep import DueFiring, PendingRun
 from ostinato_shared.task_names import LATE_QUEUE, QUEUE
@@ -36,6 +36,7 @@ LIMIT: Final = 1000  # rows of each kind in one sweep: what the late queue takes
 OVERDUE_AGE: Final = "5s"
 HIDDEN_AGE: Final = "1min"  # waiters still read a hidden thread's values
 FORGOTTEN_AGE: Final = "1h"
+SETTLED_AGE: Final = "7d"  # how long one can look up what became of a webhook
 FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
 
 
@@ -95,8 +96,10 @@ def sweep(connection: Connection, redis: Redis, store: EntryStore, token: str) -
     if queued(redis) < QUIET:
         _send_overdue(connection, store, token)
         _send_stranded(connection, store, token)
+        _send_webhooks(connection, store, token)
     _purge_threads(connection)
     connection.execute(queries.FORGET_WORKERS, {"age": FORGOTTEN_AGE})
+    connection.execute(queries.FORGET_WEBHOOKS, {"age": SETTLED_AGE, "limit": LIMIT})
 
 
 def send_due(connection: Connection, store: EntryStore, token: str) -> int:
@@ -153,6 +156,14 @@ def _send_stranded(connection: Connection, store: EntryStore, token: str) -> Non
     if runs:
         store.commit(token, late=[run_message(run.run_id, name=run.name, queue=LATE_QUEUE) for run in runs])
         log.info("runs_sent_again", count=len(runs))
+
+
+def _send_webhooks(connection: Connection, store: EntryStore, token: str) -> None:
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        owed = cursor.execute(queries.OWED_WEBHOOKS, {"age": OVERDUE_AGE, "limit": LIMIT}).fetchall()
+    if owed:
+        store.commit(token, late=[webhook_message(run_id, queue=LATE_QUEUE) for run_id in owed])
+        log.info("webhooks_sent_again", count=len(owed))
 
 
 def _purge_threads(connection: Connection) -> None:

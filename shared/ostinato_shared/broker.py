@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from ostinato_shared.task_names import EXECUTE_RUN, FIRE_CRON, HINT_VERSION, QUEUE
+from ostinato_shared.task_names import EXECUTE_RUN, FIRE_CRON, HINT_VERSION, QUEUE, SEND_WEBHOOK
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,6 +45,12 @@ def run_message(run_id: UUID, *, name: str | None = None, queue: str = QUEUE) ->
         shown=f"({name or 'run'!r}, {str(run_id)!r})",
         queue=queue,
     )
+
+
+def webhook_message(run_id: UUID, *, queue: str = QUEUE) -> str:
+    """The message for the webhook that this ended run owes."""
+    hint = {"v": HINT_VERSION, "run_id": str(run_id)}
+    return _message(SEND_WEBHOOK, hint, shown=f"('webhook', {str(run_id)!r})", queue=queue)
 
 
 def _message(task: str, hint: dict[str, object], *, shown: str, queue: str) -> str:

@@ -61,7 +61,9 @@ def _web_address(value: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise PydanticCustomError("webhook", "must be an absolute http or https URL")
+        raise PydanticCustomError(
+            "webhook", "must be an absolute http or https URL (a path of this server is not supported yet)"
+        )
     return value
 
 

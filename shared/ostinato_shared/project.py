@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from ostinato_shared.errors import ProjectError
 from ostinato_shared.graphs import GraphSource, graph_source
 from ostinato_shared.user_modules import import_object
+from ostinato_shared.webhook_section import Webhooks, WebhooksSection, build_webhooks
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -29,7 +30,6 @@ REFUSED = {
     "encryption": "without it what should be encrypted would be stored as it is",
     "http": "without it routes stay open, or missing, that it closes or adds",
     "store": "without it items would be kept for ever, and found otherwise than configured",
-    "webhooks": "without it webhooks would go where it forbids",
     "checkpointer.ttl": "without it threads would be kept for ever",
 }
 # About building images and about LangGraph's own tools: nothing to a server that runs in the user's environment.
@@ -56,15 +56,17 @@ class ProjectFile(BaseModel):
     dependencies: list[str] = []
     env: dict[VariableName, VariableValue] | str = {}
     checkpointer: dict[str, Any] | None = None
+    webhooks: WebhooksSection | None = None
 
 
 @dataclass(frozen=True)
 class Project:
-    """The user's graphs, imported; `assistant_configs` by graph name comes from LANGGRAPH_CONFIG."""
+    """The user's graphs, imported, and where webhooks may go; `assistant_configs` comes from LANGGRAPH_CONFIG."""
 
     root: Path
     graphs: dict[str, GraphSource]
-    assistant_configs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    assistant_configs: dict[str, dict[str, Any]] = field(default_factory=dict)  # by graph's name
+    webhooks: Webhooks = field(default_factory=Webhooks)
 
 
 def load_project(config_path: Path) -> Project:
@@ -78,9 +80,10 @@ def load_project(config_path: Path) -> Project:
     _refuse_unbuilt(file, path)
     _warn_unknown(file)
     _apply_env(file.env, path.parent)
+    webhooks = build_webhooks(file.webhooks, environ=os.environ, allow_private_network=_is_on("ALLOW_PRIVATE_NETWORK"))
     _extend_path(file.dependencies, path.parent)
     graphs = {name: _load_graph(name, entry, file, path.parent) for name, entry in file.graphs.items()}
-    return Project(root=path.parent, graphs=graphs, assistant_configs=_assistant_configs(graphs))
+    return Project(root=path.parent, graphs=graphs, assistant_configs=_assistant_configs(graphs), webhooks=webhooks)
 
 
 def _read(path: Path) -> ProjectFile:
@@ -136,6 +139,14 @@ def _apply_env(env: dict[str, str] | str, root: Path) -> None:
         env = {name: value for name, value in dotenv_values(file).items() if value is not None}
     for name, value in env.items():
         os.environ.setdefault(name, value)
+
+
+def _is_on(name: str) -> bool:
+    """Whether this switch of the environment is on. Raises ProjectError for what is neither yes nor no."""
+    try:
+        return TypeAdapter(bool).validate_python(os.environ.get(name) or "false")
+    except ValidationError as error:
+        raise ProjectError(f"The environment variable {name} must be true or false.") from error
 
 
 def _extend_path(dependencies: list[str], root: Path) -> None:

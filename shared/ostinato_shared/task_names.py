@@ -2,6 +2,7 @@
 
 FIRE_CRON = "ostinato.fire"
 EXECUTE_RUN = "ostinato.run"
+SEND_WEBHOOK = "ostinato.webhook"
 
 QUEUE = "ostinato"  # on time
 LATE_QUEUE = "ostinato.late"  # catch-up, backfill, re-sends; drained after QUEUE

@@ -134,8 +134,8 @@ async def test_refusals_are_the_errors_that_the_sdk_knows(client: LangGraphClien
         await client.crons.create_for_thread(str(uuid4()), "agent", schedule="0 9 * * *")
     with pytest.raises(BadRequestError, match="Request body cannot be empty"):
         await client.crons.update(made["cron_id"])
-    with pytest.raises(UnprocessableEntityError, match="not supported yet"):
-        await client.crons.update(made["cron_id"], webhook="https://example.com")
+    with pytest.raises(UnprocessableEntityError, match="private or reserved"):
+        await client.crons.update(made["cron_id"], webhook="https://10.0.0.1")
     with pytest.raises(UnprocessableEntityError, match="must be a UUID"):
         await client.crons.delete("nobody")
     await client.crons.delete(made["cron_id"])

@@ -199,7 +199,6 @@ def test_a_langgraph_config_that_is_no_json_by_graph_says_where_the_file_is_name
         ({"encryption": {"path": "./e.py:e"}}, "encryption"),
         ({"http": {}}, "http"),
         ({"store": {"ttl": {}}}, "store"),
-        ({"webhooks": {"url": {}}}, "webhooks"),
         ({"checkpointer": {"ttl": {"strategy": "delete"}}}, r"checkpointer\.ttl"),
         ({"auth": {"path": "x"}, "http": {"app": "x"}}, "auth, http"),
     ],

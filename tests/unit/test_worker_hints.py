@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from ostinato_shared.ids import new_id
 from ostinato_worker.outages import ride_out
-from ostinato_worker.tasks import FireTask, RunTask, RuntimeTask
+from ostinato_worker.tasks import FireTask, RunTask, RuntimeTask, WebhookTask
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -42,7 +42,7 @@ def task(kind: type[RuntimeTask], loop: Loop) -> RuntimeTask:
     return kind(cast("Runtime", loop))
 
 
-@pytest.mark.parametrize(("kind", "hint"), [(FireTask, FIRE), (RunTask, RUN)])
+@pytest.mark.parametrize(("kind", "hint"), [(FireTask, FIRE), (RunTask, RUN), (WebhookTask, RUN)])
 def test_hint_is_taken_with_fields_of_later_versions(kind: type[RuntimeTask], hint: dict[str, Any]) -> None:
     loop = Loop()
 
@@ -84,7 +84,7 @@ def test_error_of_the_work_ends_in_the_log() -> None:
     assert [(entry["event"], entry["run_id"]) for entry in logs] == [("task_failed", RUN["run_id"])]
 
 
-@pytest.mark.parametrize(("kind", "hint"), [(FireTask, FIRE), (RunTask, RUN)])
+@pytest.mark.parametrize(("kind", "hint"), [(FireTask, FIRE), (RunTask, RUN), (WebhookTask, RUN)])
 def test_stopping_worker_keeps_the_message_for_another(kind: type[RuntimeTask], hint: dict[str, Any]) -> None:
     loop = Loop()
     loop.stopping.set()

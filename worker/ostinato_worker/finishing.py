@@ -12,6 +12,7 @@ import structlog
 from ostinato_shared import broker
 from ostinato_shared.queries import runs
 from ostinato_shared.task_names import DONE_CHANNEL, QUEUE
+from ostinato_worker import webhooks
 from ostinato_worker.outages import ride_out
 from ostinato_worker.outcomes import failed
 
@@ -45,6 +46,8 @@ async def _finish(runtime: Runtime, run: RunRow, ending: Ending) -> None:
         return
     log.info("run_finished", run_id=str(run.run_id), graph=run.graph_id, status=ending.status, **_cron(run))
     await _tell(runtime, run.run_id, next_run_id=finished[0])
+    if run.kwargs.get("webhook") is not None:
+        webhooks.begin(runtime, run.run_id)
 
 
 async def _record(runtime: Runtime, run: RunRow, ending: Ending) -> tuple[UUID | None] | None:

@@ -19,6 +19,8 @@ from ostinato_shared.task_names import QUEUE
 from ostinato_worker import watchdog
 from ostinato_worker.checkpoint_writes import CheckpointWriter
 from ostinato_worker.connections import Connections
+from ostinato_worker.webhook_calls import Caller
+from ostinato_worker.webhooks import Courier
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -66,6 +68,7 @@ class Runtime:
     pool: Connections = field(init=False)
     writer: CheckpointWriter = field(init=False)
     redis: AsyncRedis = field(init=False)
+    courier: Courier = field(init=False)
     under_way: dict[UUID, UnderWay] = field(default_factory=dict)
     put_off: list[str] = field(default_factory=list)  # messages for other workers, sent when this one has stopped
     blocked_by: UUID | None = None  # the run that keeps the loop from turning
@@ -106,8 +109,10 @@ class Runtime:
         self.pool = Connections(self.settings.database_dsn, size=POOL_SIZE)
         self.writer = CheckpointWriter(self.pool)
         self.redis = broker.connect_async(self.settings.redis_url)
+        self.courier = Courier(Caller(self.project.webhooks))
 
     async def _shut(self) -> None:
+        await self.courier.close()
         await self.redis.aclose()
         await self.pool.close()
 

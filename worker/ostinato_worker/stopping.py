@@ -49,12 +49,16 @@ class Stop:
     def _cancel_all(self) -> None:
         for under_way in list(self.runtime.under_way.values()):
             under_way.cancel()
+        self.runtime.courier.cancel()
 
     def _idle_within(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
-        while self.runtime.under_way and time.monotonic() < until:
+        while not self._idle() and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
-        return not self.runtime.under_way
+        return self._idle()
+
+    def _idle(self) -> bool:
+        return not self.runtime.under_way and not self.runtime.courier.under_way
 
     def _leave(self) -> None:
         self.lease.release()

@@ -1,4 +1,4 @@
-"""The two tasks: each takes one hint, a dict with a version, and hands it to the loop."""
+"""The tasks: each takes one hint, a dict with a version, and hands it to the loop."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import structlog
 from celery import Celery, Task
 
 from ostinato_shared import broker
-from ostinato_shared.task_names import EXECUTE_RUN, FIRE_CRON, HINT_VERSION
-from ostinato_worker import firing
+from ostinato_shared.task_names import EXECUTE_RUN, FIRE_CRON, HINT_VERSION, SEND_WEBHOOK
+from ostinato_worker import firing, webhooks
 
 if TYPE_CHECKING:
     from ostinato_worker.runtime import Runtime
@@ -88,7 +88,18 @@ class RunTask(RuntimeTask):
         return broker.run_message(UUID(hint["run_id"]))
 
 
+class WebhookTask(RuntimeTask):
+    name = SEND_WEBHOOK
+    key = "run_id"
+
+    def work(self, subject: UUID) -> Coroutine[Any, Any, None]:
+        return webhooks.send(self.runtime, subject)
+
+    def again(self, hint: Any) -> str:
+        return broker.webhook_message(UUID(hint["run_id"]))
+
+
 def register(app: Celery, runtime: Runtime) -> None:
     """Make the tasks of this process known to its Celery app."""
-    for task in (FireTask(runtime), RunTask(runtime)):
+    for task in (FireTask(runtime), RunTask(runtime), WebhookTask(runtime)):
         app.register_task(task)

@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter, BackgroundTasks, Response
 
-from ostinato_api import crons
-from ostinato_api.dependencies import CallerDep, SenderDep, SessionDep
+from ostinato_api import crons, webhooks
+from ostinato_api.dependencies import CallerDep, ProjectDep, SenderDep, SessionDep
 from ostinato_api.json_bodies import JsonRoute
 from ostinato_api.pages import answer_page, count, page
 from ostinato_api.schemas.base import CronId, ThreadId
@@ -15,11 +15,17 @@ router = APIRouter(route_class=JsonRoute, tags=["Crons"])
 
 
 @router.post("/runs/crons", response_model=CronOut)
-async def create(
-    body: CronCreate, session: SessionDep, caller: CallerDep, sender: SenderDep, background: BackgroundTasks
+async def create(  # noqa: PLR0917 - FastAPI passes them by name
+    body: CronCreate,
+    session: SessionDep,
+    project: ProjectDep,
+    caller: CallerDep,
+    sender: SenderDep,
+    background: BackgroundTasks,
 ) -> Any:
     """Create a cron that makes a new thread at each fire time."""
     background.add_task(sender.wake_beat)
+    await webhooks.check(project, body.webhook)
     return await crons.create(session, body, user_id=caller)
 
 
@@ -28,12 +34,14 @@ async def create_for_thread(  # noqa: PLR0917 - FastAPI passes them by name
     thread_id: ThreadId,
     body: CronCreate,
     session: SessionDep,
+    project: ProjectDep,
     caller: CallerDep,
     sender: SenderDep,
     background: BackgroundTasks,
 ) -> Any:
     """Create a cron that fires on one thread, whose state carries over from firing to firing."""
     background.add_task(sender.wake_beat)
+    await webhooks.check(project, body.webhook)
     return await crons.create(session, body, thread_id=thread_id, user_id=caller)
 
 
@@ -63,12 +71,14 @@ async def change(  # noqa: PLR0917 - FastAPI passes them by name
     cron_id: CronId,
     body: CronPatch,
     session: SessionDep,
+    project: ProjectDep,
     caller: CallerDep,
     sender: SenderDep,
     background: BackgroundTasks,
 ) -> Any:
     """Change a cron: metadata is merged, everything else is replaced."""
     background.add_task(sender.wake_beat)
+    await webhooks.check(project, body.webhook)
     return await crons.change(session, cron_id, body, user_id=caller)
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
-from ostinato_api import runs, threads
+from ostinato_api import runs, threads, webhooks
 from ostinato_api.dependencies import CallerDep, ServicesDep, SessionDep
 from ostinato_api.json_bodies import JsonRoute
 from ostinato_api.pages import answer_page, check_select, page
@@ -32,6 +32,7 @@ async def create(
 ) -> Any:
     """Run an assistant on a thread, in the background."""
     run = runs.planned(body, project=services.project, user_id=caller, thread_id=thread_id)
+    await webhooks.check(services.project, body.webhook)
     response.headers["content-location"] = _path(run)
     return await runs.put_on_thread(services, run, create=body.if_not_exists == "create")
 
@@ -40,6 +41,7 @@ async def create(
 async def create_stateless(body: RunCreate, services: ServicesDep, caller: CallerDep, response: Response) -> Any:
     """Run an assistant on a thread of its own, in the background."""
     run = runs.planned(body, project=services.project, user_id=caller)
+    await webhooks.check(services.project, body.webhook)
     response.headers["content-location"] = f"/runs/{run.run_id}"
     (made,) = await runs.put_on_new_threads(services, [run])
     return made
@@ -49,6 +51,7 @@ async def create_stateless(body: RunCreate, services: ServicesDep, caller: Calle
 async def create_batch(bodies: Batch, services: ServicesDep, caller: CallerDep) -> Any:
     """Run assistants, each on a thread of its own, in the background."""
     planned = [runs.planned(body, project=services.project, user_id=caller) for body in bodies]
+    await webhooks.check(services.project, *(body.webhook for body in bodies))
     return await runs.put_on_new_threads(services, planned)
 
 
@@ -56,6 +59,7 @@ async def create_batch(bodies: Batch, services: ServicesDep, caller: CallerDep) 
 async def create_and_wait(thread_id: ThreadId, body: RunCreate, services: ServicesDep, caller: CallerDep) -> Response:
     """Run an assistant on a thread and give its values when it is over."""
     run = runs.planned(body, project=services.project, user_id=caller, thread_id=thread_id)
+    await webhooks.check(services.project, body.webhook)
     await runs.put_on_thread(services, run, create=body.if_not_exists == "create")
     return Waited(services.waiting, run.run_id, headers=_waited_headers(run))
 
@@ -64,6 +68,7 @@ async def create_and_wait(thread_id: ThreadId, body: RunCreate, services: Servic
 async def create_stateless_and_wait(body: RunCreate, services: ServicesDep, caller: CallerDep) -> Response:
     """Run an assistant on a thread of its own and give its values when it is over."""
     run = runs.planned(body, project=services.project, user_id=caller)
+    await webhooks.check(services.project, body.webhook)
     await runs.put_on_new_threads(services, [run])
     return Waited(services.waiting, run.run_id, headers=_waited_headers(run))
 

@@ -6,6 +6,7 @@ from ostinato_shared.models.crons import Cron, CronEvent, Outbox
 from ostinato_shared.models.firings import Firing
 from ostinato_shared.models.runs import Run
 from ostinato_shared.models.states import (
+    DeliveryStatus,
     MultitaskStrategy,
     OnCompletion,
     Outcome,
@@ -15,6 +16,7 @@ from ostinato_shared.models.states import (
     Trigger,
 )
 from ostinato_shared.models.threads import Thread
+from ostinato_shared.models.webhook_deliveries import WebhookDelivery
 from ostinato_shared.models.workers import Worker
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "AssistantVersion",
     "Cron",
     "CronEvent",
+    "DeliveryStatus",
     "Firing",
     "Model",
     "MultitaskStrategy",
@@ -34,5 +37,6 @@ __all__ = [
     "Thread",
     "ThreadStatus",
     "Trigger",
+    "WebhookDelivery",
     "Worker",
 ]

@@ -61,3 +61,11 @@ class SkipReason(StrEnum):
     THREAD_BUSY = "thread_busy"
     MISSED = "missed"
     INVALID = "invalid"
+
+
+class DeliveryStatus(StrEnum):
+    """Of a webhook: owed, answered with 2xx, or given up."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"

@@ -78,3 +78,16 @@ FORGET_WORKERS: Final = """
 DELETE FROM worker w WHERE w.expires_at < clock_timestamp() - %(age)s::interval
     AND NOT EXISTS (SELECT FROM run r WHERE r.owner = w.worker_id AND r.status = 'running')
 """
+
+# Those that a living worker is to make itself, in a second or four, are not older than `age`.
+OWED_WEBHOOKS: Final = """
+SELECT run_id FROM webhook_delivery
+WHERE status = 'pending' AND next_attempt_at < clock_timestamp() - %(age)s::interval
+ORDER BY next_attempt_at LIMIT %(limit)s
+"""
+
+FORGET_WEBHOOKS: Final = """
+DELETE FROM webhook_delivery WHERE run_id IN (
+    SELECT run_id FROM webhook_delivery
+    WHERE status <> 'pending' AND ended_at < clock_timestamp() - %(age)s::interval LIMIT %(limit)s)
+"""

@@ -159,7 +159,22 @@ BEGIN
     WHERE run_id = v_run RETURNING *;
 END $$;
 
--- End a running run: run, firing and thread in one transaction, if it still is whose it was when `r` was read.
+-- Note the webhook that a run, given as it ended, owes; nothing for a run without one. The body is all that the call
+-- needs: thread and run may be deleted before it is made. Call it in the transaction that ends the run.
+CREATE FUNCTION ostinato_owe_webhook(r run, p_status text, p_values jsonb, p_error jsonb) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO webhook_delivery (run_id, url, body)
+    SELECT r.run_id, r.kwargs ->> 'webhook', jsonb_build_object(
+            'run_id', r.run_id, 'thread_id', r.thread_id, 'assistant_id', r.assistant_id, 'status', p_status,
+            'metadata', r.metadata, 'kwargs', '{"input": null}' || r.kwargs,
+            'multitask_strategy', r.multitask_strategy, 'created_at', r.created_at, 'updated_at', r.updated_at,
+            'values', p_values, 'run_started_at', r.started_at, 'run_ended_at', coalesce(r.ended_at, clock_timestamp()))
+        || CASE WHEN p_error IS NULL THEN '{}' ELSE jsonb_build_object('error', p_error) END
+    WHERE r.kwargs ->> 'webhook' IS NOT NULL
+    ON CONFLICT DO NOTHING
+$$;
+
+-- End a running run: run, firing, thread and webhook in one transaction, if it still is whose it was when `r` was read.
 -- Its thread's next pending run, or null.
 CREATE FUNCTION ostinato_end_run(
     r run, p_status text, p_rest_status text, p_values jsonb, p_interrupts jsonb, p_error jsonb, p_output text)
@@ -192,6 +207,10 @@ BEGIN
     WHERE thread_id = r.thread_id;
     UPDATE firing SET outcome = p_status, ended_at = clock_timestamp(), error = p_error, output = p_output
     WHERE firing_id = r.firing_id AND outcome = 'started';
+    IF r.kwargs ? 'webhook' THEN
+        PERFORM ostinato_owe_webhook(run, p_status, thread.values, p_error)
+        FROM run JOIN thread USING (thread_id) WHERE run.run_id = r.run_id;
+    END IF;
     RETURN v_next;
 END $$;
 

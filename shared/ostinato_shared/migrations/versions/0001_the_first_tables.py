@@ -26,6 +26,7 @@ def upgrade() -> None:
     _make_thread()
     _make_worker()
     _make_run()
+    _make_webhook_delivery()
     op.get_bind().exec_driver_sql("SET LOCAL check_function_bodies = off")  # checkpoint tables come after
     op.get_bind().exec_driver_sql(FUNCTIONS.read_text(encoding="utf-8"))
 
@@ -310,7 +311,43 @@ def _make_run() -> None:
     op.create_index("uq_run_running", "run", ["thread_id"], unique=True, postgresql_where=sa.text("status = 'running'"))
 
 
+def _make_webhook_delivery() -> None:
+    op.create_table(
+        "webhook_delivery",
+        sa.Column("run_id", sa.Uuid(), nullable=False),
+        sa.Column("url", sa.String(), nullable=False),
+        sa.Column("body", postgresql.JSONB(none_as_null=True), nullable=True),
+        sa.Column("status", sa.String(), server_default="pending", nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column(
+            "next_attempt_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column("last_error", sa.String(), nullable=True),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("status IN ('pending', 'done', 'failed')", name=op.f("ck_webhook_delivery_status")),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_webhook_delivery")),
+    )
+    op.create_index(
+        "ix_webhook_delivery_pending",
+        "webhook_delivery",
+        ["next_attempt_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'pending'"),
+    )
+    op.create_index(
+        "ix_webhook_delivery_ended_at",
+        "webhook_delivery",
+        ["ended_at"],
+        unique=False,
+        postgresql_where=sa.text("status <> 'pending'"),
+    )
+
+
 def downgrade() -> None:
+    op.drop_table("webhook_delivery")
     for name in (
         "ostinato_delete_run",
         "ostinato_delete_thread",
@@ -318,6 +355,7 @@ def downgrade() -> None:
         "ostinato_take_over",
         "ostinato_finish",
         "ostinato_end_run",
+        "ostinato_owe_webhook",
         "ostinato_start",
         "ostinato_enqueue",
         "ostinato_claim",
