@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from ostinato_shared.errors import ProjectError
-from ostinato_worker import finishing
+from ostinato_worker import cancelling, finishing
 from ostinato_worker.calls import build_config, build_input, build_options
 from ostinato_worker.checkpoint_writes import Fence
 from ostinato_worker.checkpoints import FencedSaver
-from ostinato_worker.outcomes import failed, finished, stopped
+from ostinato_worker.outcomes import cut_off, failed, finished, stopped
 from ostinato_worker.runtime import UnderWay
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ async def execute(runtime: Runtime, run: RunRow, *, on_new_thread: bool = False)
         under_way.graph = asyncio.create_task(
             _outcome(runtime, under_way, on_new_thread=on_new_thread), name=f"run {run.run_id}"
         )
+        if run.thread_id in runtime.hinted:  # the hint was faster than the row
+            await cancelling.look(runtime)
         await asyncio.wait({under_way.graph})
         await finishing.conclude(runtime, under_way, under_way.graph)
     finally:
@@ -58,12 +60,13 @@ async def _outcome(runtime: Runtime, under_way: UnderWay, *, on_new_thread: bool
         goes_on = run.attempt > 1 and await _head_is_of(saver, run)
         config = build_config(run, from_start=not goes_on)
         async with source.open(config, checkpointer=saver, context=run.kwargs.get("context")) as graph:
-            return await _call(graph, None if goes_on else build_input(run), config, run)
+            return await _call(graph, None if goes_on else build_input(run), config, under_way)
     except CALL_ERRORS as error:
         return failed(error)
 
 
-async def _call(graph: Graph, given: Any, config: RunnableConfig, run: RunRow) -> Ending:
+async def _call(graph: Graph, given: Any, config: RunnableConfig, under_way: UnderWay) -> Ending:
+    run = under_way.run
     values: Any = None
     interrupted = False
     try:
@@ -73,8 +76,13 @@ async def _call(graph: Graph, given: Any, config: RunnableConfig, run: RunRow) -
                 values = chunk
             elif INTERRUPT in chunk:
                 interrupted = True
+    except asyncio.CancelledError:
+        if under_way.lost or not under_way.asked:
+            raise
+        return cut_off(await _state_at_failure(graph, run))
     except CALL_ERRORS as error:
-        return failed(error, await _state_at_failure(graph, run))
+        state = await _state_at_failure(graph, run)
+        return cut_off(state) if under_way.asked else failed(error, state)
     return stopped(await _state(graph, run)) if interrupted else finished(graph, values)
 
 

@@ -6,6 +6,8 @@ from ostinato_shared.models.crons import Cron, CronEvent, Outbox
 from ostinato_shared.models.firings import Firing
 from ostinato_shared.models.runs import Run
 from ostinato_shared.models.states import (
+    CancelAction,
+    CancelReason,
     MultitaskStrategy,
     OnCompletion,
     Outcome,
@@ -20,6 +22,8 @@ from ostinato_shared.models.workers import Worker
 __all__ = [
     "Assistant",
     "AssistantVersion",
+    "CancelAction",
+    "CancelReason",
     "Cron",
     "CronEvent",
     "Firing",

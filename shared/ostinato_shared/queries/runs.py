@@ -20,9 +20,11 @@ WHERE asked.run_id = %s AND r.owner = %s AND r.status = 'running'"""
 FINISH = """
 SELECT next_run_id
 FROM ostinato_finish(%s, %s, %s, %s::text, %s::text, %s::jsonb, %s::jsonb, %s::jsonb, %s::text)"""
+UNDER_WAY = "SELECT run_id, cancel_requested IS NOT NULL AS cancelled FROM run WHERE owner = %s AND status = 'running'"
 HAND_ON = """
 UPDATE run SET status = 'pending', owner = NULL, updated_at = clock_timestamp()
-WHERE run_id = %s AND owner = %s AND attempt = %s AND status = 'running' RETURNING run_id"""
+WHERE run_id = %s AND owner = %s AND attempt = %s AND status = 'running' AND cancel_requested IS NULL
+RETURNING run_id"""
 
 RENEW_LEASE = """
 INSERT INTO worker (worker_id, hostname, pid, slots, expires_at)
@@ -57,6 +59,7 @@ class RunRow:
     cron_id: UUID | None
     firing_id: UUID | None
     fire_time: datetime | None
+    multitask_strategy: str = "enqueue"
 
 
 RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
@@ -126,8 +129,15 @@ async def finish(pool: Pool, run: RunRow, ending: Ending) -> tuple[UUID | None] 
 
 
 async def hand_on(pool: Pool, run: RunRow) -> bool:
-    """Make the run pending again, for another worker. False: it is not this worker's any more."""
+    """Make the run pending again, for another worker. False: it is not this worker's any more, or shall end here."""
     return await _one(pool, HAND_ON, (run.run_id, run.owner, run.attempt)) is not None
+
+
+async def under_way(pool: Pool, owner: UUID) -> dict[UUID, bool]:
+    """The owner's running runs, and whether each is asked to end."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(UNDER_WAY, (owner,))
+        return {row["run_id"]: row["cancelled"] for row in await cursor.fetchall()}
 
 
 def renew_lease(

@@ -24,6 +24,95 @@ CREATE FUNCTION ostinato_thread_config(payload jsonb, assistant_config jsonb) RE
     SELECT assistant_config || (ostinato_object(payload -> 'config') - 'configurable')
 $$;
 
+-- Take away what a run checkpointed: its checkpoints, their writes, and the blobs that none of its parents has.
+CREATE FUNCTION ostinato_remove_checkpoints_of(p_thread_id uuid, p_run_id uuid) RETURNS void LANGUAGE sql AS $$
+    WITH gone AS (
+        DELETE FROM checkpoints WHERE thread_id = p_thread_id::text AND metadata ->> 'run_id' = p_run_id::text
+        RETURNING thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint),
+    stale AS (
+        SELECT gone.checkpoint_ns, v.key, v.value FROM gone, jsonb_each_text(gone.checkpoint -> 'channel_versions') AS v
+        EXCEPT
+        SELECT parent.checkpoint_ns, v.key, v.value
+        FROM gone JOIN checkpoints AS parent ON parent.thread_id = gone.thread_id
+            AND parent.checkpoint_ns = gone.checkpoint_ns AND parent.checkpoint_id = gone.parent_checkpoint_id,
+            jsonb_each_text(parent.checkpoint -> 'channel_versions') AS v
+        WHERE parent.metadata ->> 'run_id' IS DISTINCT FROM p_run_id::text),
+    writes AS (
+        DELETE FROM checkpoint_writes AS w USING gone
+        WHERE w.thread_id = gone.thread_id AND w.checkpoint_ns = gone.checkpoint_ns
+            AND w.checkpoint_id = gone.checkpoint_id)
+    DELETE FROM checkpoint_blobs AS b USING stale
+    WHERE b.thread_id = p_thread_id::text AND b.checkpoint_ns = stale.checkpoint_ns
+        AND b.channel = stale.key AND b.version = stale.value
+$$;
+
+-- End a run in its owner's place; its thread and its row are locked. Its row goes first: the fence closes.
+CREATE FUNCTION ostinato_end(r run, p_action text, p_reason text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_action = 'rollback' THEN
+        DELETE FROM run WHERE run_id = r.run_id;
+        IF r.attempt > 0 THEN PERFORM ostinato_remove_checkpoints_of(r.thread_id, r.run_id); END IF;
+    ELSE
+        UPDATE run SET status = 'interrupted', ended_at = clock_timestamp(), updated_at = clock_timestamp()
+        WHERE run_id = r.run_id;
+    END IF;
+    UPDATE firing SET outcome = 'interrupted', reason = p_reason, ended_at = clock_timestamp()
+    WHERE firing_id = r.firing_id AND outcome = 'started';
+END $$;
+
+-- A pending run ends at once (true); a running one is asked to end, which is for its owner to do. Locks as above.
+-- Who asked for a rollback gets it: a later interrupt takes nothing back.
+CREATE FUNCTION ostinato_ask(r run, p_action text, p_reason text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF r.status = 'pending' THEN
+        PERFORM ostinato_end(r, p_action, p_reason);
+        RETURN true;
+    END IF;
+    UPDATE run SET
+        cancel_requested = CASE WHEN cancel_requested = 'rollback' THEN 'rollback' ELSE p_action END,
+        cancel_reason = coalesce(cancel_reason, p_reason),
+        cancel_asked_at = coalesce(cancel_asked_at, clock_timestamp())
+    WHERE run_id = r.run_id;
+    RETURN false;
+END $$;
+
+-- Make room on a locked thread for a new run: what waits ends, what runs is asked to.
+CREATE FUNCTION ostinato_displace(p_thread_id uuid, p_action text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    r run;
+BEGIN
+    FOR r IN SELECT * FROM run WHERE thread_id = p_thread_id AND status IN ('pending', 'running') ORDER BY run_id FOR UPDATE
+    LOOP
+        PERFORM ostinato_ask(r, p_action, 'displaced');
+    END LOOP;
+END $$;
+
+-- Whether a new run must wait its turn on the thread. Runs that lie in the future are in nobody's way.
+CREATE FUNCTION ostinato_blocked(p_thread_id uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM run WHERE thread_id = p_thread_id AND status IN ('pending', 'running') AND waits_until IS NULL)
+$$;
+
+-- Bring a locked thread up to date after one of its runs ended; its next run, if it is time for that.
+-- `p_rest_status` null: the run that ended has left no trace.
+CREATE FUNCTION ostinato_settle(p_thread_id uuid, p_rest_status text, p_hide boolean) RETURNS uuid
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    v_next uuid;
+    running boolean := EXISTS (SELECT FROM run WHERE thread_id = p_thread_id AND status = 'running');
+    live boolean := running OR EXISTS (SELECT FROM run WHERE thread_id = p_thread_id AND status = 'pending');
+BEGIN
+    SELECT run_id INTO v_next FROM run
+    WHERE thread_id = p_thread_id AND status = 'pending' AND waits_until IS NULL AND NOT running ORDER BY seq LIMIT 1;
+    UPDATE thread SET
+        active_run_id = CASE WHEN running THEN active_run_id END,
+        rest_status = coalesce(p_rest_status, rest_status),
+        status = CASE WHEN live THEN 'busy' ELSE coalesce(p_rest_status, rest_status) END,
+        updated_at = clock_timestamp(),
+        deleted_at = CASE WHEN p_hide AND NOT live THEN clock_timestamp() ELSE deleted_at END
+    WHERE thread_id = p_thread_id;
+    RETURN v_next;
+END $$;
+
 -- Claim a due firing: `due` -> `started` with a run, or `skipped` with the reason. No row: another worker was first.
 -- `due` comes back with the seconds to wait when this server's clock has not reached the fire time.
 -- The run comes back whole (the caller's own snapshot would not show it): `pending` when its thread is busy.
@@ -34,6 +123,7 @@ LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     f firing; c cron; a assistant; t thread; r run;
     busy boolean := false;
+    strategy text := 'enqueue';
     why text;
     ids jsonb;
 BEGIN
@@ -48,6 +138,7 @@ BEGIN
     IF c.thread_id IS NOT NULL THEN
         SELECT * INTO t FROM thread WHERE thread_id = c.thread_id AND deleted_at IS NULL FOR UPDATE;
         busy := EXISTS (SELECT FROM run WHERE thread_id = c.thread_id AND status IN ('pending', 'running'));
+        strategy := coalesce(c.payload ->> 'multitask_strategy', 'enqueue');
     END IF;
     why := CASE
         WHEN c.cron_id IS NULL THEN 'deleted'
@@ -55,7 +146,7 @@ BEGIN
         WHEN c.end_time < f.fire_time THEN 'ended'
         WHEN a.assistant_id IS NULL THEN 'assistant_gone'
         WHEN c.thread_id IS NOT NULL AND t.thread_id IS NULL THEN 'thread_gone'
-        WHEN busy AND c.payload ->> 'multitask_strategy' = 'reject' THEN 'thread_busy'
+        WHEN busy AND strategy = 'reject' THEN 'thread_busy'
     END;
     UPDATE firing SET
         outcome = CASE WHEN why IS NULL THEN 'started' ELSE 'skipped' END,
@@ -70,6 +161,10 @@ BEGIN
     IF why IS NOT NULL THEN
         RETURN QUERY SELECT 'skipped', why, 0::float8, NULL::run;
         RETURN;
+    END IF;
+    IF busy THEN
+        IF strategy IN ('interrupt', 'rollback') THEN PERFORM ostinato_displace(c.thread_id, strategy); END IF;
+        busy := ostinato_blocked(c.thread_id);
     END IF;
     IF c.thread_id IS NULL THEN
         INSERT INTO thread (thread_id, status, active_run_id, user_id, config, metadata)
@@ -95,7 +190,7 @@ BEGIN
             jsonb_build_object('created_by', 'system', 'assistant_id', a.assistant_id)
             || ostinato_object(t.metadata) || c.metadata || jsonb_build_object('cron_id', c.cron_id),
             ostinato_run_kwargs(c.payload, a.config, a.context, ids),
-            CASE WHEN c.thread_id IS NULL THEN 'enqueue' ELSE coalesce(c.payload ->> 'multitask_strategy', 'enqueue') END,
+            strategy,
             CASE WHEN c.thread_id IS NULL THEN coalesce(c.on_run_completed, 'delete') ELSE 'keep' END,
             c.cron_id, f.firing_id, f.fire_time,
             CASE WHEN NOT busy THEN p_owner END, CASE WHEN busy THEN 0 ELSE 1 END, c.user_id,
@@ -105,14 +200,17 @@ BEGIN
 END $$;
 
 -- Put a run on a thread. `made` comes with whether it is the thread's turn at once (send it) or after others (finish does).
+-- One with a delay (seconds) waits beside the queue, and gets its place there when its time has come.
 CREATE FUNCTION ostinato_enqueue(
-    p_run_id uuid, p_thread_id uuid, p_assistant_id uuid, p_payload jsonb, p_strategy text, p_on_completion text, p_user_id text)
+    p_run_id uuid, p_thread_id uuid, p_assistant_id uuid, p_payload jsonb, p_strategy text, p_on_completion text, p_user_id text,
+    p_delay float8 DEFAULT 0)
 RETURNS TABLE (verdict text, ready boolean)
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     a assistant; t thread;
     busy boolean;
     ids jsonb;
+    v_start timestamptz;
 BEGIN
     SELECT * INTO t FROM thread WHERE thread.thread_id = p_thread_id AND deleted_at IS NULL FOR UPDATE;
     IF NOT FOUND THEN RETURN QUERY SELECT 'thread_gone', false; RETURN; END IF;
@@ -120,23 +218,28 @@ BEGIN
     IF NOT FOUND THEN RETURN QUERY SELECT 'assistant_gone', false; RETURN; END IF;
     busy := EXISTS (SELECT FROM run WHERE run.thread_id = p_thread_id AND status IN ('pending', 'running'));
     IF busy AND p_strategy = 'reject' THEN RETURN QUERY SELECT 'thread_busy', false; RETURN; END IF;
+    IF busy THEN
+        IF p_strategy IN ('interrupt', 'rollback') THEN PERFORM ostinato_displace(p_thread_id, p_strategy); END IF;
+        busy := ostinato_blocked(p_thread_id);
+    END IF;
+    v_start := clock_timestamp() + make_interval(secs => p_delay);
     ids := jsonb_build_object(
         'run_id', p_run_id, 'thread_id', p_thread_id, 'assistant_id', a.assistant_id, 'graph_id', a.graph_id,
         'user_id', p_user_id);
     INSERT INTO run (run_id, thread_id, assistant_id, graph_id, status, metadata, kwargs, multitask_strategy,
-                     on_completion, user_id)
+                     on_completion, user_id, created_at, waits_until)
     VALUES (p_run_id, p_thread_id, a.assistant_id, a.graph_id, 'pending',
             jsonb_build_object('created_by', 'system', 'assistant_id', a.assistant_id)
             || t.metadata || ostinato_object(p_payload -> 'metadata'),
             ostinato_run_kwargs(p_payload, a.config, a.context, ids),
-            p_strategy, p_on_completion, p_user_id);
+            p_strategy, p_on_completion, p_user_id, v_start, CASE WHEN p_delay > 0 THEN v_start END);
     UPDATE thread SET
         status = 'busy',
         config = ostinato_thread_config(p_payload, a.config),
         metadata = metadata || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id),
         updated_at = clock_timestamp()
     WHERE thread.thread_id = p_thread_id;
-    RETURN QUERY SELECT 'made', NOT busy;
+    RETURN QUERY SELECT 'made', NOT busy AND p_delay <= 0;
 END $$;
 
 -- Start the oldest pending run of the given run's thread. No row: nothing is pending there, or a run is under way.
@@ -150,7 +253,8 @@ BEGIN
     IF NOT FOUND THEN RETURN; END IF;
     PERFORM FROM thread WHERE thread_id = v_thread AND deleted_at IS NULL FOR UPDATE;
     IF NOT FOUND OR EXISTS (SELECT FROM run WHERE thread_id = v_thread AND status = 'running') THEN RETURN; END IF;
-    SELECT run_id INTO v_run FROM run WHERE thread_id = v_thread AND status = 'pending' ORDER BY seq LIMIT 1;
+    SELECT run_id INTO v_run FROM run
+    WHERE thread_id = v_thread AND status = 'pending' AND waits_until IS NULL ORDER BY seq LIMIT 1;
     IF NOT FOUND THEN RETURN; END IF;
     UPDATE thread SET active_run_id = v_run, status = 'busy' WHERE thread_id = v_thread;
     RETURN QUERY UPDATE run SET
@@ -160,6 +264,7 @@ BEGIN
 END $$;
 
 -- End a run: run, firing and thread in one transaction. No row: the lease was lost, nothing is changed.
+-- A rollback that was asked for is carried out however the run ended.
 CREATE FUNCTION ostinato_finish(
     p_run_id uuid, p_owner uuid, p_attempt int, p_status text, p_rest_status text,
     p_values jsonb, p_interrupts jsonb, p_error jsonb, p_output text)
@@ -168,33 +273,43 @@ LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     r run;
     v_next uuid;
+    live boolean;
     failed boolean := p_status IN ('error', 'timeout');
 BEGIN
     SELECT * INTO r FROM run WHERE run_id = p_run_id AND owner = p_owner AND attempt = p_attempt AND status = 'running';
     IF NOT FOUND THEN RETURN; END IF;
-    IF r.cron_id IS NOT NULL THEN
+    IF r.cron_id IS NOT NULL AND p_status <> 'interrupted' THEN
         UPDATE cron SET consecutive_failures = CASE WHEN failed THEN consecutive_failures + 1 ELSE 0 END
         WHERE cron_id = r.cron_id AND (failed OR consecutive_failures > 0);
     END IF;
     PERFORM FROM thread WHERE thread_id = r.thread_id FOR UPDATE;
     UPDATE run SET status = p_status, error = p_error, ended_at = clock_timestamp(), updated_at = clock_timestamp()
-    WHERE run_id = p_run_id AND owner = p_owner AND attempt = p_attempt AND status = 'running';
+    WHERE run_id = p_run_id AND owner = p_owner AND attempt = p_attempt AND status = 'running'
+    RETURNING * INTO r;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the run was taken over meanwhile' USING ERRCODE = 'OS001';  -- undoes the failure count
     END IF;
-    SELECT run_id INTO v_next FROM run WHERE thread_id = r.thread_id AND status = 'pending' ORDER BY seq LIMIT 1;
+    IF r.cancel_requested = 'rollback' THEN
+        PERFORM ostinato_end(r, 'rollback', r.cancel_reason);
+        RETURN QUERY SELECT ostinato_settle(r.thread_id, NULL, r.on_completion = 'delete');
+        RETURN;
+    END IF;
+    SELECT run_id INTO v_next FROM run
+    WHERE thread_id = r.thread_id AND status = 'pending' AND waits_until IS NULL ORDER BY seq LIMIT 1;
+    live := v_next IS NOT NULL OR EXISTS (SELECT FROM run WHERE thread_id = r.thread_id AND status = 'pending');
     UPDATE thread SET
         active_run_id = NULL,
-        status = CASE WHEN v_next IS NULL THEN p_rest_status ELSE 'busy' END,
+        status = CASE WHEN live THEN 'busy' ELSE p_rest_status END,
         rest_status = p_rest_status,
         values = coalesce(p_values, values),
         interrupts = p_interrupts,
         error = p_error,
         updated_at = clock_timestamp(),
         state_updated_at = clock_timestamp(),
-        deleted_at = CASE WHEN r.on_completion = 'delete' AND v_next IS NULL THEN clock_timestamp() ELSE deleted_at END
+        deleted_at = CASE WHEN r.on_completion = 'delete' AND NOT live THEN clock_timestamp() ELSE deleted_at END
     WHERE thread_id = r.thread_id;
-    UPDATE firing SET outcome = p_status, ended_at = clock_timestamp(), error = p_error, output = p_output
+    UPDATE firing SET outcome = p_status, ended_at = clock_timestamp(), error = p_error, output = p_output,
+        reason = CASE WHEN p_status = 'interrupted' THEN r.cancel_reason ELSE reason END
     WHERE firing_id = r.firing_id AND outcome = 'started';
     RETURN QUERY SELECT v_next;
 END $$;
@@ -240,8 +355,6 @@ CREATE FUNCTION ostinato_delete_run(p_thread_id uuid, p_run_id uuid) RETURNS TAB
 LANGUAGE plpgsql AS $$
 DECLARE
     v_firing uuid;
-    v_next uuid;
-    busy boolean;
 BEGIN
     PERFORM FROM thread WHERE thread_id = p_thread_id AND deleted_at IS NULL FOR UPDATE;
     IF NOT FOUND THEN RETURN; END IF;
@@ -249,12 +362,42 @@ BEGIN
     IF NOT FOUND THEN RETURN; END IF;
     UPDATE firing SET outcome = 'interrupted', reason = 'run_deleted', ended_at = clock_timestamp()
     WHERE firing_id = v_firing AND outcome = 'started';
-    busy := EXISTS (SELECT FROM run WHERE thread_id = p_thread_id AND status = 'running');
-    SELECT run_id INTO v_next FROM run WHERE thread_id = p_thread_id AND status = 'pending' AND NOT busy ORDER BY seq LIMIT 1;
-    UPDATE thread SET
-        active_run_id = CASE WHEN active_run_id = p_run_id THEN NULL ELSE active_run_id END,
-        status = CASE WHEN busy OR v_next IS NOT NULL THEN 'busy' ELSE rest_status END,
-        updated_at = clock_timestamp()
-    WHERE thread_id = p_thread_id;
-    RETURN QUERY SELECT v_next;
+    RETURN QUERY SELECT ostinato_settle(p_thread_id, NULL, false);
+END $$;
+
+-- Cancel a run, for the reason that its firing shall show. `ended`: it had not started, with the thread's next run;
+-- `asked`: its owner ends it. No row: there is no such run, or it is over.
+CREATE FUNCTION ostinato_cancel(p_thread_id uuid, p_run_id uuid, p_action text, p_reason text)
+RETURNS TABLE (verdict text, next_run_id uuid)
+LANGUAGE plpgsql AS $$
+DECLARE
+    r run;
+BEGIN
+    PERFORM FROM thread WHERE thread_id = p_thread_id AND deleted_at IS NULL FOR UPDATE;
+    IF NOT FOUND THEN RETURN; END IF;
+    SELECT * INTO r FROM run
+    WHERE run_id = p_run_id AND thread_id = p_thread_id AND status IN ('pending', 'running') FOR UPDATE;
+    IF NOT FOUND THEN RETURN; END IF;
+    IF NOT ostinato_ask(r, p_action, p_reason) THEN
+        RETURN QUERY SELECT 'asked', NULL::uuid;
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT 'ended', ostinato_settle(
+        p_thread_id, CASE WHEN p_action = 'interrupt' AND r.attempt > 0 THEN 'interrupted' END, r.on_completion = 'delete');
+END $$;
+
+-- End a run whose owner has not answered a cancel for so long. No row: it has, meanwhile. Else the thread's next run.
+CREATE FUNCTION ostinato_end_unanswered(p_run_id uuid, p_patience interval) RETURNS TABLE (next_run_id uuid)
+LANGUAGE plpgsql AS $$
+DECLARE
+    r run;
+BEGIN
+    PERFORM FROM thread WHERE thread_id = (SELECT thread_id FROM run WHERE run_id = p_run_id) FOR UPDATE;
+    SELECT * INTO r FROM run
+    WHERE run_id = p_run_id AND status IN ('pending', 'running') AND cancel_asked_at < clock_timestamp() - p_patience
+    FOR UPDATE;
+    IF NOT FOUND THEN RETURN; END IF;
+    PERFORM ostinato_end(r, r.cancel_requested, r.cancel_reason);
+    RETURN QUERY SELECT ostinato_settle(
+        r.thread_id, CASE WHEN r.cancel_requested = 'interrupt' THEN 'interrupted' END, r.on_completion = 'delete');
 END $$;
