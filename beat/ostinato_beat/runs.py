@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 import structlog
-from psycopg.rows import scalar_row
+from psycopg.rows import scalar_row, tuple_row
 
 from ostinato_shared.broker import run_message
 from ostinato_shared.queries import sweep as queries
@@ -56,7 +56,8 @@ def _end(
     connection: Connection, redis: Redis, store: EntryStore, token: str, *, run_id: UUID, patience: timedelta
 ) -> None:
     try:
-        row = connection.execute(queries.END_UNANSWERED, {"run_id": run_id, "patience": patience}).fetchone()
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            row = cursor.execute(queries.END_UNANSWERED, {"run_id": run_id, "patience": patience}).fetchone()
     except psycopg.errors.LockNotAvailable:
         log.warning("cancel_not_enforced", run_id=str(run_id), reason="locked")
         return
