@@ -40,7 +40,7 @@ class Stage:
     async def dozing(self, thread_id: str, run_id: str) -> AsyncIterator[asyncio.Task[None]]:
         """The worker executes the run, whose first node is over; it must be brought to its end meanwhile."""
         work = asyncio.create_task(self.work())
-        while not (await self.client.threads.get_state(thread_id))["values"].get("parts", [])[-1:] == ["first"]:  # noqa: ASYNC110 - of a worker, which tells nobody
+        while (await self.client.threads.get_state(thread_id))["values"].get("parts", [])[-1:] != ["first"]:  # noqa: ASYNC110 - of a worker, which tells nobody
             await asyncio.sleep(0.02)
         assert (await self.client.runs.get(thread_id, run_id))["status"] == "running"
         yield work
@@ -168,11 +168,13 @@ async def test_delayed_run_is_pending_until_its_time(stage: Stage) -> None:
 async def test_client_that_leaves_cancels_its_run_when_it_said_so(stage: Stage, path: str) -> None:
     thread_id = await stage.thread()
     body = {**DOZE, "on_disconnect": "cancel", "on_completion": "keep"}
-    async with httpx.AsyncClient(base_url=stage.url) as client:
-        async with client.stream("POST", path.format(thread_id), json=body) as answer:
-            _, _, thread_id, _, run_id = answer.headers["content-location"].split("/")
-            async with stage.dozing(thread_id, run_id):
-                await answer.aclose()
+    async with (
+        httpx.AsyncClient(base_url=stage.url) as client,
+        client.stream("POST", path.format(thread_id), json=body) as answer,
+    ):
+        _, _, thread_id, _, run_id = answer.headers["content-location"].split("/")
+        async with stage.dozing(thread_id, run_id):
+            await answer.aclose()
 
     assert (await stage.client.runs.get(thread_id, run_id))["status"] == "interrupted"
     (row,) = fetch(stage.settings.database_dsn, "SELECT cancel_reason FROM run WHERE run_id = %s", run_id)

@@ -41,11 +41,13 @@ ORDER BY fire_time LIMIT %(limit)s
 # Runs whose time has come join the end of their thread's queue.
 RIPEN: Final = """
 WITH ripe AS (
-    SELECT run_id FROM run WHERE status = 'pending' AND waits_until <= clock_timestamp()
-    ORDER BY waits_until LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-UPDATE run SET
-    waits_until = NULL, seq = nextval(pg_get_serial_sequence('run', 'seq')), updated_at = clock_timestamp()
-FROM ripe WHERE run.run_id = ripe.run_id RETURNING run.run_id
+    SELECT run_id, waits_until FROM run WHERE status = 'pending' AND waits_until <= clock_timestamp()
+    ORDER BY waits_until LIMIT %(limit)s FOR UPDATE SKIP LOCKED),
+placed AS MATERIALIZED (
+    SELECT run_id, nextval(pg_get_serial_sequence('run', 'seq')) AS place
+    FROM (SELECT run_id FROM ripe ORDER BY waits_until) AS in_order)
+UPDATE run SET waits_until = NULL, seq = placed.place, updated_at = clock_timestamp()
+FROM placed WHERE run.run_id = placed.run_id RETURNING run.run_id
 """
 
 NEXT_RIPE: Final = """
