@@ -1,6 +1,7 @@
 """What decides under the thread's lock, raced from all sides: writers, cancels, starts and finishes."""
 
 import json
+import os
 import random
 import threading
 from collections import deque
@@ -11,10 +12,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from ostinato_shared.queries.sweep import RIPEN
 from worker_setting import Database
 
 OWNER = uuid4()
-ROUNDS = 300
+ROUNDS = int(os.environ.get("OSTINATO_RACE_ROUNDS", "300"))
+DELAY = 0.005  # seconds, of every seventh run
 WRITERS = 16
 LIVE = "SELECT status FROM run WHERE thread_id = %s AND status IN ('pending', 'running')"
 
@@ -45,11 +48,11 @@ def db(database_uri: str) -> Iterator[Database]:
         yield database
 
 
-def write(db: Database, queue: Queue, thread: UUID, assistant: UUID, *, strategy: str) -> None:
+def write(db: Database, queue: Queue, thread: UUID, assistant: UUID, *, strategy: str, delay: float) -> None:
     run_id = uuid4()
     verdict = db.one(
-        "SELECT * FROM ostinato_enqueue(%s, %s, %s, %s, %s, 'keep', '')",
-        run_id, thread, assistant, json.dumps({"input": {}}), strategy,
+        "SELECT * FROM ostinato_enqueue(%s, %s, %s, %s, %s, 'keep', '', %s)",
+        run_id, thread, assistant, json.dumps({"input": {}}), strategy, delay,
     )  # fmt: skip
     assert verdict["verdict"] in {"made", "thread_busy"}
     if verdict["ready"]:
@@ -83,6 +86,11 @@ def work_one(db: Database, queue: Queue, thread: UUID) -> bool:
     return True
 
 
+def ripen(db: Database, queue: Queue) -> None:
+    for row in db.connection.execute(RIPEN, {"limit": 5}).fetchall():
+        queue.send(row["run_id"])
+
+
 @pytest.mark.parametrize("strategy", ["enqueue", "interrupt", "rollback", "reject", "mixed"])
 def test_writers_and_finishes_never_run_two_nor_forget_one(db: Database, database_uri: str, strategy: str) -> None:
     thread, assistant, queue = db.thread(), db.assistant(), Queue()
@@ -97,10 +105,17 @@ def test_writers_and_finishes_never_run_two_nor_forget_one(db: Database, databas
     def work() -> None:
         with opened(database_uri) as own:
             while work_one(own, queue, thread) or not done.is_set():
-                pass
+                ripen(own, queue)
 
     def write_next(own: Database, number: int) -> None:
-        write(own, queue, thread, assistant, strategy=strategies[number % len(strategies)])
+        write(
+            own,
+            queue,
+            thread,
+            assistant,
+            strategy=strategies[number % len(strategies)],
+            delay=DELAY * (number % 7 == 0),
+        )
 
     with ThreadPoolExecutor(WRITERS + 4) as pool:
         workers = [pool.submit(work) for _ in range(2)]
@@ -108,11 +123,13 @@ def test_writers_and_finishes_never_run_two_nor_forget_one(db: Database, databas
         racers += [pool.submit(repeat, lambda own, _: cancel_one(own, queue, thread), ROUNDS // 4) for _ in range(2)]
         try:
             for racer in racers:
-                racer.result(60)
+                racer.result(600)
         finally:
             done.set()
         for worker in workers:
-            worker.result(60)
+            worker.result(600)
+    while db.all("SELECT FROM run WHERE waits_until IS NOT NULL AND status = 'pending'"):
+        ripen(db, queue)
     while work_one(db, queue, thread):
         pass
 
