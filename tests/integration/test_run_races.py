@@ -1,5 +1,6 @@
 """What decides under the thread's lock, raced from all sides: writers, cancels, starts and finishes."""
 
+import itertools
 import json
 import os
 import random
@@ -75,15 +76,26 @@ def work_one(db: Database, queue: Queue, thread: UUID) -> bool:
     except IndexError:
         return False
     for run in db.all("SELECT * FROM ostinato_start(%s, %s)", message, OWNER):
-        assert db.one("SELECT count(*) FROM run WHERE thread_id = %s AND status = 'running'", thread)["count"] == 1
-        asked = db.one("SELECT cancel_requested FROM run WHERE run_id = %s", run["run_id"])["cancel_requested"]
-        status = "interrupted" if asked else "success"
-        finished = db.one(
-            "SELECT * FROM ostinato_finish(%s, %s, %s, %s, %s, '{}', '{}', NULL, NULL)",
-            run["run_id"], OWNER, run["attempt"], status, "interrupted" if asked else "idle",
-        )  # fmt: skip
-        queue.send(finished["next_run_id"])
+        end(db, queue, thread, run["run_id"], attempt=run["attempt"])
     return True
+
+
+def end(db: Database, queue: Queue, thread: UUID, run_id: UUID, *, attempt: int) -> None:
+    assert db.one("SELECT count(*) FROM run WHERE thread_id = %s AND status = 'running'", thread)["count"] == 1
+    asked = db.one("SELECT cancel_requested FROM run WHERE run_id = %s", run_id)["cancel_requested"]
+    finished = db.one(
+        "SELECT * FROM ostinato_finish(%s, %s, %s, %s, %s, '{}', '{}', NULL, NULL)",
+        *(run_id, OWNER, attempt, "interrupted" if asked else "success", "interrupted" if asked else "idle"),
+    )
+    queue.send(finished["next_run_id"])
+
+
+def fire(db: Database, queue: Queue, thread: UUID, cron: UUID, *, ago: float) -> None:
+    """A firing of a thread cron, as a worker claims it; one that may run at once is ended here."""
+    fired, run_id = db.firing(cron, due_in=-ago), uuid4()
+    claim = "SELECT (c.claimed).status FROM ostinato_claim(%s, %s, %s, %s) AS c"
+    if db.one(claim, fired, run_id, uuid4(), OWNER)["status"] == "running":
+        end(db, queue, thread, run_id, attempt=1)
 
 
 def ripen(db: Database, queue: Queue) -> None:
@@ -96,6 +108,8 @@ def test_writers_and_finishes_never_run_two_nor_forget_one(db: Database, databas
     thread, assistant, queue = db.thread(), db.assistant(), Queue()
     done = threading.Event()
     strategies = ["enqueue", "interrupt", "rollback", "reject"] if strategy == "mixed" else [strategy]
+    crons = [db.cron(assistant, thread_id=thread, multitask_strategy=name) for name in strategies]
+    seconds = itertools.count(1)
 
     def repeat(step: Callable[[Database, int], object], rounds: int) -> None:
         with opened(database_uri) as own:
@@ -108,14 +122,10 @@ def test_writers_and_finishes_never_run_two_nor_forget_one(db: Database, databas
                 ripen(own, queue)
 
     def write_next(own: Database, number: int) -> None:
-        write(
-            own,
-            queue,
-            thread,
-            assistant,
-            strategy=strategies[number % len(strategies)],
-            delay=DELAY * (number % 7 == 0),
-        )
+        turn = number % len(strategies)
+        delay = DELAY if number % 7 == 0 else 0
+        write(own, queue, thread, assistant, strategy=strategies[turn], delay=delay)
+        fire(own, queue, thread, crons[turn], ago=next(seconds))
 
     with ThreadPoolExecutor(WRITERS + 4) as pool:
         workers = [pool.submit(work) for _ in range(2)]
@@ -136,6 +146,9 @@ def test_writers_and_finishes_never_run_two_nor_forget_one(db: Database, databas
     assert db.all(LIVE, thread) == []  # a forgotten one would lie here for ever
     assert db.thread_row(thread)["status"] in {"idle", "interrupted"}
     assert db.thread_row(thread)["active_run_id"] is None
+    outcomes = db.all("SELECT outcome FROM firing WHERE cron_id = ANY(%s)", crons)
+    assert {row["outcome"] for row in outcomes} <= {"success", "interrupted", "skipped"}
+    assert len(outcomes) == WRITERS * (ROUNDS // WRITERS + 1)
 
 
 @pytest.mark.parametrize("action", ["interrupt", "rollback"])
