@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 import redis
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
 
 from ostinato_beat import runs as beat_runs
 from ostinato_shared.task_names import CANCEL_CHANNEL
@@ -43,14 +44,15 @@ def first(_: Counted) -> Counted:
     return {"seen": ["first"]}
 
 
-def gated(gate: Gate) -> StateGraph[Any]:
+def chain(**nodes: Any) -> Any:
+    """A graph of these nodes, one after the other."""
     builder: StateGraph[Any] = StateGraph(Counted)
-    builder.add_node("first", first)
-    builder.add_node("gate", gate.node)
-    builder.add_edge(START, "first")
-    builder.add_edge("first", "gate")
-    builder.add_edge("gate", END)
-    return builder
+    names = list(nodes)
+    for name, node in nodes.items():
+        builder.add_node(name, node)
+    for source, target in zip([START, *names], [*names, END], strict=True):
+        builder.add_edge(source, target)
+    return builder.compile()
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def gate() -> Gate:
 
 @pytest.fixture
 def worker(database_uri: str, redis_uri: str, gate: Gate) -> Iterator[Runtime]:
-    with running(database_uri, redis_uri, gated=gated(gate)) as runtime:
+    with running(database_uri, redis_uri, gated=chain(first=first, gate=gate.node)) as runtime:
         yield runtime
 
 
@@ -198,6 +200,46 @@ def test_rolled_back_run_without_an_earlier_one_leaves_nothing(db: Database, wor
 
     assert not any(checkpoints(db, thread).values())
     assert db.thread_row(thread)["values"] is None
+    assert db.thread_row(thread)["status"] == "idle"
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("asks", [True, False])
+def test_rollback_of_a_run_that_went_on_brings_the_stop_back(
+    db: Database, database_uri: str, redis_uri: str, *, asks: bool, deep: bool
+) -> None:
+    gate, said = Gate(), []
+
+    def say(_: Counted) -> Counted:
+        said.append(str(interrupt("go on?")) if asks else "said")
+        return {"said": said[-1]}
+
+    graph = chain(say=say, first=first, gate=gate.node)
+    thread = db.thread()
+    with running(database_uri, redis_uri, stops=chain(inner=graph) if deep else graph) as worker:
+        assistant = db.assistant("stops")
+        stop: dict[str, Any] = {} if asks else {"interrupt_before": ["say", "inner"]}
+
+        def going_on(answer: str) -> UUID:
+            payload: dict[str, Any] = {"command": {"resume": answer}} if asks else {"input": None}
+            return db.enqueue(thread, assistant, **payload)
+
+        async def act() -> None:
+            await firing.start(worker, db.enqueue(thread, assistant, **stop))
+            before = checkpoints(db, thread)
+            run = going_on("no")
+            task = await standing(worker, gate, run)
+            cancel(db, thread, run, action="rollback")
+            await cancelling.look(worker)
+            await task
+            assert checkpoints(db, thread) == before
+            gate.open.set()
+            await firing.start(worker, going_on("yes"))
+
+        worker.run(act())
+
+    assert said == (["no", "yes"] if asks else ["said", "said"])
+    assert db.thread_row(thread)["values"]["said"] == said[-1]
     assert db.thread_row(thread)["status"] == "idle"
 
 

@@ -13,7 +13,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-FUNCTIONS = Path(__file__).parent.parent / "sql" / "0001_functions.sql"
+SQL = Path(__file__).parent.parent / "sql"
 
 
 def upgrade() -> None:
@@ -27,7 +27,8 @@ def upgrade() -> None:
     _make_worker()
     _make_run()
     op.get_bind().exec_driver_sql("SET LOCAL check_function_bodies = off")  # checkpoint tables come after
-    op.get_bind().exec_driver_sql(FUNCTIONS.read_text(encoding="utf-8"))
+    for name in ("0001_functions.sql", "0001_cancelling.sql"):
+        op.get_bind().exec_driver_sql((SQL / name).read_text(encoding="utf-8"))
 
 
 def _make_assistant() -> None:
@@ -342,6 +343,7 @@ def downgrade() -> None:
         "ostinato_displace",
         "ostinato_ask",
         "ostinato_end",
+        "ostinato_take_back_writes",
         "ostinato_remove_checkpoints_of",
         "ostinato_thread_config",
         "ostinato_run_kwargs",
