@@ -105,6 +105,20 @@ async def test_rollback_leaves_no_run_and_no_checkpoint(stage: Stage) -> None:
     assert await stage.status(thread_id) == "idle"
 
 
+@pytest.mark.parametrize("whole_thread", [False, True])
+async def test_deletion_stops_the_graph_at_once(stage: Stage, *, whole_thread: bool) -> None:
+    thread_id = await stage.thread()
+    run_id = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
+
+    async with stage.dozing(thread_id, run_id):  # it would doze for a minute
+        if whole_thread:
+            await stage.client.threads.delete(thread_id)
+        else:
+            await stage.client.runs.delete(thread_id, run_id)
+
+    assert stage.worker.runtime.under_way == {}
+
+
 async def test_pending_runs_are_cancelled_one_by_one_and_by_the_dozen(stage: Stage) -> None:
     thread_id = await stage.thread()
     ids = [(await stage.client.runs.create(thread_id, "steps", input={"parts": []}))["run_id"] for _ in range(4)]
