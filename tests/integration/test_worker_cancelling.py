@@ -12,8 +12,10 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 
 from ostinato_beat import runs as beat_runs
+from ostinato_shared.queries import runs
 from ostinato_shared.task_names import CANCEL_CHANNEL
 from ostinato_worker import cancelling, firing
+from ostinato_worker.running import execute
 from ostinato_worker.runtime import Runtime
 from worker_setting import Counted, Database, running
 
@@ -139,12 +141,28 @@ def test_cancel_whose_hint_was_lost_is_seen_by_the_slow_look(db: Database, worke
 def test_cancel_heard_before_the_run_came_here_is_not_forgotten(db: Database, worker: Runtime) -> None:
     thread = db.thread()
     run = db.enqueue(thread, db.assistant("gated"))
+    row = worker.run(runs.start(worker.pool, run, owner=worker.worker_id))
+    assert row is not None
     worker.hinted.add(thread)
-    db.do("UPDATE run SET cancel_requested = 'interrupt', cancel_asked_at = now() WHERE run_id = %s", run)
+    assert cancel(db, thread, run) == ("asked", None)
 
-    worker.run(firing.start(worker, run))  # ends by itself
+    worker.run(execute(worker, row))  # ends by itself
 
     assert db.run_row(run)["status"] == db.thread_row(thread)["status"] == "interrupted"
+
+
+def test_run_handed_on_though_asked_to_end_ends_before_its_graph_begins(
+    db: Database, worker: Runtime, gate: Gate
+) -> None:
+    thread = db.thread()
+    run = db.enqueue(thread, db.assistant("gated"))
+    db.do("UPDATE run SET cancel_requested = 'interrupt', cancel_asked_at = now() WHERE run_id = %s", run)
+
+    worker.run(firing.start(worker, run))
+
+    assert db.run_row(run)["status"] == db.thread_row(thread)["status"] == "interrupted"
+    assert not gate.entered.is_set()
+    assert not any(checkpoints(db, thread).values())
 
 
 def test_noise_on_the_channel_is_ignored(db: Database, worker: Runtime, gate: Gate, redis_uri: str) -> None:

@@ -43,7 +43,9 @@ async def execute(runtime: Runtime, run: RunRow, *, on_new_thread: bool = False)
         under_way.graph = asyncio.create_task(
             _outcome(runtime, under_way, on_new_thread=on_new_thread), name=f"run {run.run_id}"
         )
-        if run.thread_id in runtime.hinted:  # the hint was faster than the row
+        if run.cancel_requested:
+            under_way.ask()
+        elif run.thread_id in runtime.hinted:  # the hint was faster than the row
             await cancelling.look(runtime)
         await asyncio.wait({under_way.graph})
         await finishing.conclude(runtime, under_way, under_way.graph)

@@ -60,6 +60,7 @@ class RunRow:
     firing_id: UUID | None
     fire_time: datetime | None
     multitask_strategy: str = "enqueue"
+    cancel_requested: str | None = None  # already when it was started: its earlier worker did not come to it
 
 
 RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
