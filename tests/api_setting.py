@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import httpx
 import psycopg
+import redis
 import uvicorn
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
@@ -18,6 +19,7 @@ from psycopg.types.json import Jsonb
 from ostinato_api.app import create_app
 from ostinato_api.dependencies import Services
 from ostinato_shared.settings import Settings
+from ostinato_shared.task_names import QUEUE
 
 GRAPH = """
 from typing import TypedDict
@@ -144,3 +146,20 @@ def make_thread(database_uri: str, **metadata: str) -> str:
     statement = "INSERT INTO thread (thread_id, metadata) VALUES (%s, %s)"
     execute(database_uri, statement, thread_id, Jsonb(metadata))
     return thread_id
+
+
+async def new_thread(api: httpx.AsyncClient, **fields: Any) -> str:
+    return str((await api.post("/threads", json=fields)).json()["thread_id"])
+
+
+async def put(api: httpx.AsyncClient, thread_id: str, **body: Any) -> Any:
+    answer = await api.post(f"/threads/{thread_id}/runs", json={"assistant_id": "agent", **body})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def sent(redis_uri: str) -> list[str]:
+    """The ids of the runs whose messages lie in the queue, in the order in which they are taken."""
+    with redis.Redis.from_url(redis_uri, decode_responses=True) as client:
+        messages: Any = client.lrange(QUEUE, 0, -1)
+    return [json.loads(json.loads(message)["body"])[0][0]["run_id"] for message in reversed(messages)]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ostinato_shared.settings import Settings
 
 GRAPHS = """
+import asyncio
 import operator
 from typing import Annotated, Any, TypedDict
 
@@ -51,6 +52,11 @@ def fail(state: Parts) -> Parts:
     raise ValueError("boom: x")
 
 
+async def doze(state: Parts) -> Parts:
+    await asyncio.sleep(60)
+    return {"parts": ["dozed"]}
+
+
 def chat(state: MessagesState) -> Any:
     return {"messages": [{"role": "ai", "content": "It is noon."}]}
 
@@ -67,6 +73,7 @@ def chain(state: Any, **nodes: Any) -> Any:
 
 steps = chain(Parts, first=first, second=second)
 asker = chain(Parts, first=first, ask=ask)
+dozing = chain(Parts, first=first, doze=doze)
 failing = chain(Parts, first=first, fail=fail)
 outer = chain(Parts, before=first, inner=chain(Parts, first=first, ask=ask))
 chatter = chain(MessagesState, chat=chat)
@@ -81,7 +88,7 @@ def picky(config: dict) -> Any:
     assert config["configurable"]["model"]
     return chain(Parts, first=first)
 """
-NAMES = ("steps", "asker", "failing", "outer", "chatter", "factory", "picky")
+NAMES = ("steps", "asker", "failing", "outer", "chatter", "dozing", "factory", "picky")
 
 
 def write_graphs(folder: Path) -> Path:

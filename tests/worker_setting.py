@@ -155,13 +155,13 @@ class Database:
 
     def enqueue(
         self, thread_id: UUID, assistant_id: UUID, *, strategy: str = "enqueue", completion: str = "keep",
-        **payload: object,
+        delay: float = 0, **payload: object,
     ) -> UUID:  # fmt: skip
         run_id = new_id()
         payload.setdefault("input", {"seen": ["x"]})
         verdict = self.one(
-            "SELECT * FROM ostinato_enqueue(%s, %s, %s, %s, %s, %s, '')",
-            run_id, thread_id, assistant_id, json.dumps(payload), strategy, completion,
+            "SELECT * FROM ostinato_enqueue(%s, %s, %s, %s, %s, %s, '', %s)",
+            run_id, thread_id, assistant_id, json.dumps(payload), strategy, completion, delay,
         )  # fmt: skip
         assert verdict["verdict"] == "made"
         return run_id

@@ -9,7 +9,6 @@ from sqlalchemy.dialects.postgresql import insert
 
 from ostinato_api import assistants, overdue
 from ostinato_api.clock import read_clock
-from ostinato_api.errors import NotYetError
 from ostinato_api.schemas.base import check_metadata_size
 from ostinato_api.schemas.crons import CronCreate, CronOut
 from ostinato_shared.broker import display_name
@@ -17,7 +16,7 @@ from ostinato_shared.errors import BadRequestError, NotFoundError
 from ostinato_shared.firetimes import check_schedule, next_fire_time
 from ostinato_shared.ids import new_id
 from ostinato_shared.models import Cron, CronEvent, Firing, Outbox, Thread
-from ostinato_shared.payload import UNBUILT_STRATEGIES, has_both
+from ostinato_shared.payload import has_both
 from ostinato_shared.policies import KEY, check_policy, merge_metadata
 from ostinato_shared.queries import crons as queries
 
@@ -143,8 +142,6 @@ def sorted_by(found: Select[Cron], body: CronSearch) -> Select[Cron]:
 
 def _check(body: CronFields) -> None:
     """Refuse what is valid but not built yet, and what can never run."""
-    if isinstance(body, CronCreate) and body.multitask_strategy in UNBUILT_STRATEGIES:
-        raise NotYetError(f"multitask_strategy '{body.multitask_strategy}'")
     check_policy(body.metadata or {})
     _check_values(body.given.get("config"), body.given.get("context"))
 

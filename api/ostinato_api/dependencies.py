@@ -21,7 +21,7 @@ from ostinato_shared.broker import connect_async
 from ostinato_shared.database import make_engine, make_pool
 from ostinato_shared.project import Project
 from ostinato_shared.settings import Settings
-from ostinato_shared.task_names import DONE_CHANNEL, QUEUE, WAKE_CHANNEL
+from ostinato_shared.task_names import CANCEL_CHANNEL, DONE_CHANNEL, QUEUE, WAKE_CHANNEL
 
 log = structlog.get_logger()
 
@@ -45,6 +45,10 @@ class Sender:
     async def tell_done(self, run_id: UUID) -> None:
         """Tell whoever waits for a run that it is over, or gone."""
         await self._try(self.redis.publish(DONE_CHANNEL, str(run_id)))
+
+    async def tell_cancel(self, thread_id: UUID) -> None:
+        """Tell the worker that has this thread's run to look whether it shall end."""
+        await self._try(self.redis.publish(CANCEL_CHANNEL, str(thread_id)))
 
     async def _try(self, command: Awaitable[object]) -> None:
         try:

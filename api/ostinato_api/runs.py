@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ostinato_api import assistants, threads
-from ostinato_api.errors import NotYetError
 from ostinato_api.schemas.base import as_uuid
 from ostinato_api.states import ThreadBusyError
 from ostinato_shared.broker import run_message
 from ostinato_shared.errors import BadRequestError, InvalidError, NotFoundError
 from ostinato_shared.ids import new_id
-from ostinato_shared.models import OnCompletion
-from ostinato_shared.payload import UNBUILT_STRATEGIES, has_both
+from ostinato_shared.models import MultitaskStrategy, OnCompletion
+from ostinato_shared.payload import has_both
 from ostinato_shared.queries import thread_runs as queries
 
 if TYPE_CHECKING:
@@ -29,9 +28,17 @@ if TYPE_CHECKING:
     from ostinato_shared.queries.thread_runs import NewRun, Verdict
 
 
+DISPLACING = frozenset({MultitaskStrategy.INTERRUPT, MultitaskStrategy.ROLLBACK})
+
+
 class RunNotFoundError(NotFoundError):
     def __init__(self, run_id: UUID) -> None:
         super().__init__(f"Run with ID {run_id} not found")
+
+
+class NothingToCancelError(NotFoundError):
+    def __init__(self) -> None:
+        super().__init__("No runs found to cancel.")
 
 
 class NotBuiltError(NotFoundError):
@@ -62,7 +69,6 @@ def planned(body: RunCreate, *, project: Project, user_id: str, thread_id: UUID 
         raise UnknownGraphError(body.assistant_id, project)
     if has_both(body.given.get("config"), body.context):
         raise ConfigurableAndContextError
-    _refuse_unbuilt(body)
     return queries.NewRun(
         run_id=new_id(),
         thread_id=thread_id or new_id(),
@@ -71,6 +77,7 @@ def planned(body: RunCreate, *, project: Project, user_id: str, thread_id: UUID 
         strategy=body.multitask_strategy,
         on_completion=OnCompletion.KEEP if thread_id else OnCompletion(body.on_completion),
         user_id=user_id,
+        delay=body.after_seconds,
     )
 
 
@@ -105,6 +112,7 @@ async def remove(services: Services, thread_id: UUID, run_id: UUID) -> None:
     (next_run_id,) = removed
     if next_run_id is not None:
         await services.sender.send(run_message(next_run_id))
+    await services.sender.tell_cancel(thread_id)
     await services.sender.tell_done(run_id)
 
 
@@ -116,15 +124,10 @@ async def _settle(services: Services, runs: Sequence[NewRun], verdict: Verdict) 
     made = await queries.read(services.pool, [run.run_id for run in runs])
     if len(made) != len(runs):
         raise RunNotFoundError(runs[0].run_id)  # deleted by somebody within a millisecond
-    if verdict.ready:
-        await services.sender.send(*(run_message(run.run_id) for run in runs))
+    for run in runs:
+        if run.strategy in DISPLACING and not verdict.ready:
+            await services.sender.tell_cancel(run.thread_id)
+    sent = [run_message(run.run_id) for run in runs if not run.delay]
+    if verdict.ready and sent:
+        await services.sender.send(*sent)
     return made
-
-
-def _refuse_unbuilt(body: RunCreate) -> None:
-    if body.after_seconds:
-        raise NotYetError("after_seconds")
-    if body.multitask_strategy in UNBUILT_STRATEGIES:
-        raise NotYetError(f"multitask_strategy '{body.multitask_strategy}'")
-    if body.on_disconnect == "cancel":
-        raise NotYetError("on_disconnect 'cancel'")

@@ -54,7 +54,7 @@ class Waiting:
                     log.warning("waiter_look_failed", run_id=str(run_id), error=type(error).__name__)
                 else:
                     if found is None:
-                        return _failure("RunDeletedError", "The run was deleted.")
+                        return _failure("RunDeletedError", "The run was deleted, or rolled back.")
                     if found.over:
                         return answer(found)
                 if self._stopping:

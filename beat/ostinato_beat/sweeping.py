@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -10,6 +11,7 @@ import structlog
 from psycopg.rows import args_row, scalar_row
 from redis import RedisError
 
+from ostinato_beat import runs
 from ostinato_beat.connections import OUTAGES, Outage, Postgres, RedisLink
 from ostinato_beat.steps import LATE_SECONDS
 from ostinato_beat.store import EntryStore, LeaseLostError
@@ -45,6 +47,8 @@ class Sweeper:
 
     def __init__(self, settings: Settings, *, token: Callable[[], str | None]) -> None:
         self._token = token
+        self._patience = runs.patience(settings.lease_seconds)
+        self._sweep_at = 0.0
         self._postgres = Postgres(settings.database_dsn)
         self._redis = RedisLink(settings.redis_url).redis
         self._store = EntryStore(self._redis)
@@ -64,9 +68,11 @@ class Sweeper:
             self._thread.join(timeout=INTERVAL_SECONDS)
 
     def _run(self) -> None:
-        while not self._stop.wait(self._interval):
+        pause = self._interval
+        while not self._stop.wait(pause):
+            pause = self._interval
             try:
-                self._sweep()
+                pause = self._work()
             except LeaseLostError:
                 continue
             except (*OUTAGES, RedisError) as error:
@@ -79,16 +85,23 @@ class Sweeper:
                 self._outage.over()
         self._postgres.close()
 
-    def _sweep(self) -> None:
-        """A standby keeps in contact only: when it leads it knows whether leases ran out for want of Postgres."""
+    def _work(self) -> float:
+        """Look for runs whose time has come, and sweep now and then; the seconds until the next look.
+
+        A standby keeps in contact only: when it leads it knows whether leases ran out for want of Postgres.
+        """
         connection = self._postgres.connection()
         in_contact = self._contact.holds(ask_time(connection))
         token = self._token()
         if token is None:
-            return
-        if in_contact:
-            take_over(connection, self._redis, self._store, token, lease_seconds=self._lease_seconds)
-        sweep(connection, self._redis, self._store, token)
+            return self._interval
+        if time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + self._interval
+            if in_contact:
+                take_over(connection, self._redis, self._store, token, lease_seconds=self._lease_seconds)
+            sweep(connection, self._redis, self._store, token)
+            runs.end_unanswered(connection, self._redis, self._store, token, patience=self._patience)
+        return min(self._interval, runs.send_ripe(connection, self._store, token))
 
 
 def sweep(connection: Connection, redis: Redis, store: EntryStore, token: str) -> None:
@@ -152,10 +165,10 @@ def _send(store: EntryStore, token: str, firings: Iterable[DueFiring]) -> None:
 
 def _send_stranded(connection: Connection, store: EntryStore, token: str) -> None:
     with connection.cursor(row_factory=args_row(PendingRun)) as cursor:
-        runs = cursor.execute(queries.STRANDED, {"age": OVERDUE_AGE, "limit": LIMIT}).fetchall()
-    if runs:
-        store.commit(token, late=[run_message(run.run_id, name=run.name, queue=LATE_QUEUE) for run in runs])
-        log.info("runs_sent_again", count=len(runs))
+        stranded = cursor.execute(queries.STRANDED, {"age": OVERDUE_AGE, "limit": LIMIT}).fetchall()
+    if stranded:
+        store.commit(token, late=[run_message(run.run_id, name=run.name, queue=LATE_QUEUE) for run in stranded])
+        log.info("runs_sent_again", count=len(stranded))
 
 
 def _send_webhooks(connection: Connection, store: EntryStore, token: str) -> None:

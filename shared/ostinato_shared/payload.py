@@ -18,7 +18,6 @@ StreamMode = Literal[
 ]
 Strategy = Literal["reject", "rollback", "interrupt", "enqueue"]
 Durability = Literal["sync", "async", "exit"]
-UNBUILT_STRATEGIES = frozenset({"interrupt", "rollback"})
 
 MAX_URL = 65536
 MAX_RECURSION = 2**31 - 1

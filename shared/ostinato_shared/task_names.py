@@ -8,6 +8,7 @@ QUEUE = "ostinato"  # on time
 LATE_QUEUE = "ostinato.late"  # catch-up, backfill, re-sends; drained after QUEUE
 
 WAKE_CHANNEL = "ostinato:wake"  # the api wrote to the outbox: a hint for the leading beat
+CANCEL_CHANNEL = "ostinato:cancel"  # a run of this thread is to end: its id, a hint for the run's worker
 DONE_CHANNEL = "ostinato:done"  # a run ended: its id, a hint for waiters
 
 HINT_VERSION = 1  # of the one dict that a task takes; a higher one is left to the sweep

@@ -266,7 +266,8 @@ class SilentServer(Server):
 
 
 @pytest.mark.filterwarnings("ignore:Request failed, attempting reconnect")
-async def test_waiter_outlives_the_server(settings: Settings, worker: Worker) -> None:
+@pytest.mark.parametrize("on_disconnect", ["continue", "cancel"])
+async def test_waiter_outlives_the_server(settings: Settings, worker: Worker, on_disconnect: Any) -> None:
     """The SDK asks again, at Location, of the process that came next."""
     listener = socket.create_server(("127.0.0.1", 0), reuse_port=False)
     port = listener.getsockname()[1]
@@ -274,7 +275,12 @@ async def test_waiter_outlives_the_server(settings: Settings, worker: Worker) ->
         created = asyncio.Event()
         with served(settings, listener):
             waiting = asyncio.create_task(
-                client.runs.wait(None, "steps", input={"parts": []}, on_run_created=lambda _: created.set())
+                client.runs.wait(
+                    *(None, "steps"),
+                    input={"parts": []},
+                    on_disconnect=on_disconnect,
+                    on_run_created=lambda _: created.set(),
+                )
             )
             await created.wait()
             stopped = asyncio.get_running_loop().time()

@@ -110,8 +110,6 @@ CREATION = [  # field, value, status, what the detail names
     ("on_run_completed", "archive", 422, "on_run_completed"),
     ("multitask_strategy", None, 422, "multitask_strategy"),
     ("multitask_strategy", "queue", 422, "multitask_strategy"),
-    ("multitask_strategy", "interrupt", 422, "multitask_strategy 'interrupt' is not supported yet"),
-    ("multitask_strategy", "rollback", 422, "multitask_strategy 'rollback' is not supported yet"),
     ("enabled", None, 422, "enabled"),
     ("enabled", "true", 422, "enabled"),
     ("enabled", 1, 422, "enabled"),

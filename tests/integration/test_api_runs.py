@@ -9,11 +9,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
-import redis
 
-from api_setting import AGENT_ID, execute, fetch, open_api, services_of, settings
+from api_setting import AGENT_ID, execute, fetch, new_thread, open_api, put, sent, services_of, settings
 from ostinato_api import waiting
-from ostinato_shared.task_names import DONE_CHANNEL, QUEUE
+from ostinato_shared.task_names import DONE_CHANNEL
 
 UNKNOWN = "01a2022d-0bdd-77a7-ad18-a20902c4cc9b"
 BUSY = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy."
@@ -23,23 +22,6 @@ BUSY = "Thread is already running a task. Wait for it to finish or choose a diff
 async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
         yield client
-
-
-async def new_thread(api: httpx.AsyncClient, **fields: Any) -> str:
-    return str((await api.post("/threads", json=fields)).json()["thread_id"])
-
-
-async def put(api: httpx.AsyncClient, thread_id: str, **body: Any) -> Any:
-    answer = await api.post(f"/threads/{thread_id}/runs", json={"assistant_id": "agent", **body})
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def sent(redis_uri: str) -> list[str]:
-    """The ids of the runs whose messages lie in the queue, in the order in which they are taken."""
-    with redis.Redis.from_url(redis_uri, decode_responses=True) as client:
-        messages: Any = client.lrange(QUEUE, 0, -1)
-    return [json.loads(json.loads(message)["body"])[0][0]["run_id"] for message in reversed(messages)]
 
 
 def finish(database_uri: str, run_id: str, *, status: str = "success", rest: str = "idle", **ending: Any) -> None:
@@ -202,19 +184,10 @@ async def test_run_that_does_not_fit_is_422_and_makes_nothing(
 
 async def test_what_is_not_built_yet_is_refused_by_name(api: httpx.AsyncClient) -> None:
     thread_id = await new_thread(api)
-    for fields in (
-        {"after_seconds": 5}, {"multitask_strategy": "interrupt"},
-        {"multitask_strategy": "rollback"}, {"on_disconnect": "cancel"},
-    ):  # fmt: skip
-        answer = await api.post(f"/threads/{thread_id}/runs", json={"assistant_id": "agent", **fields})
-
-        assert answer.status_code == 422
-        assert next(iter(fields)) in answer.json()["detail"]
-        assert "not supported yet" in answer.json()["detail"]
     on_thread = f"/threads/{thread_id}/runs"
     for method, path in [
-        ("POST", f"{on_thread}/stream"), ("POST", "/runs/stream"), ("POST", f"{on_thread}/{UNKNOWN}/cancel"),
-        ("POST", "/runs/cancel"), ("GET", f"{on_thread}/{UNKNOWN}/stream"), ("GET", f"/runs/{UNKNOWN}/stream"),
+        ("POST", f"{on_thread}/stream"), ("POST", "/runs/stream"),
+        ("GET", f"{on_thread}/{UNKNOWN}/stream"), ("GET", f"/runs/{UNKNOWN}/stream"),
     ]:  # fmt: skip
         answer = await api.request(method, path, json={"assistant_id": "agent"})
         assert answer.status_code == 404

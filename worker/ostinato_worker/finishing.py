@@ -14,7 +14,7 @@ from ostinato_shared.queries import runs
 from ostinato_shared.task_names import DONE_CHANNEL, QUEUE
 from ostinato_worker import webhooks
 from ostinato_worker.outages import ride_out
-from ostinato_worker.outcomes import failed
+from ostinato_worker.outcomes import cut_off, failed
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -33,6 +33,8 @@ async def conclude(runtime: Runtime, under_way: UnderWay, graph: asyncio.Task[En
         log.warning("run_lost", run_id=str(run.run_id), attempt=run.attempt)
     elif not graph.cancelled():
         await _finish(runtime, run, graph.result())
+    elif under_way.asked:
+        await _finish(runtime, run, cut_off(None))
     elif runtime.stopping.is_set():
         await _hand_on(runtime, run)
     else:
@@ -75,7 +77,7 @@ async def _record(runtime: Runtime, run: RunRow, ending: Ending) -> tuple[UUID |
 
 async def _hand_on(runtime: Runtime, run: RunRow) -> None:
     if not await ride_out(lambda: runs.hand_on(runtime.pool, run), what="hand_on"):
-        log.warning("run_lost", run_id=str(run.run_id), attempt=run.attempt)
+        await _finish(runtime, run, cut_off(None))  # somebody has asked it to end, or it is lost, which that finds out
         return
     log.info("run_handed_on", run_id=str(run.run_id), attempt=run.attempt)
     runtime.put_off.append(broker.run_message(run.run_id))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ostinato_shared.ids import new_id
-from ostinato_shared.models.states import Outcome, RunStatus
+from ostinato_shared.models.states import MultitaskStrategy, Outcome, RunStatus
 from ostinato_shared.queries import runs
+from ostinato_worker import cancelling
 from ostinato_worker.outages import ride_out
 from ostinato_worker.running import execute
 
@@ -33,6 +34,8 @@ async def fire(runtime: Runtime, firing_id: UUID) -> None:
     ids = {"firing_id": str(firing_id), "run_id": str(claim.run.run_id), "cron_id": str(claim.run.cron_id)}
     if claim.run.status == RunStatus.PENDING:
         log.info("run_queued", **ids)  # the end of the thread's earlier run sends it
+        if claim.run.multitask_strategy in {MultitaskStrategy.INTERRUPT, MultitaskStrategy.ROLLBACK}:
+            await cancelling.tell(runtime, claim.run.thread_id)
         return
     log.debug("run_started", **ids)
     await execute(runtime, claim.run, on_new_thread=claim.on_new_thread)

@@ -28,14 +28,22 @@ def finished(graph: Graph, values: Any) -> Ending:
 
 def stopped(state: StateSnapshot) -> Ending:
     """The ending of a graph that stopped at an interrupt or a breakpoint."""
-    interrupts = {
-        task.id: [{"id": interrupt.id, "value": interrupt.value} for interrupt in task.interrupts]
-        for task in state.tasks
-        if task.interrupts
-    }
+    interrupts = _questions(state)
     waits = bool(state.next or interrupts)
     return _success(
         state.values, rest_status=ThreadStatus.INTERRUPTED if waits else ThreadStatus.IDLE, interrupts=interrupts
+    )
+
+
+def cut_off(state: StateSnapshot | None) -> Ending:
+    """The ending of a graph that was cancelled; `state` is where it got to."""
+    if state is None or state.created_at is None:
+        return Ending(status=RunStatus.INTERRUPTED, rest_status=ThreadStatus.INTERRUPTED)
+    return Ending(
+        status=RunStatus.INTERRUPTED,
+        rest_status=ThreadStatus.INTERRUPTED,
+        values=to_json(state.values),
+        interrupts=to_json(_questions(state)),
     )
 
 
@@ -48,6 +56,14 @@ def failed(error: BaseException, state: StateSnapshot | None = None) -> Ending:
         values=to_json(state.values) if state is not None and got_somewhere else None,
         error=to_json({"error": type(error).__name__, "message": _cap(str(error))}),
     )
+
+
+def _questions(state: StateSnapshot) -> dict[str, Any]:
+    return {
+        task.id: [{"id": interrupt.id, "value": interrupt.value} for interrupt in task.interrupts]
+        for task in state.tasks
+        if task.interrupts
+    }
 
 
 def _success(values: Any, *, rest_status: ThreadStatus, interrupts: dict[str, Any]) -> Ending:

@@ -16,7 +16,7 @@ import structlog
 from ostinato_shared import broker
 from ostinato_shared.ids import new_id
 from ostinato_shared.task_names import QUEUE
-from ostinato_worker import watchdog
+from ostinato_worker import cancelling, watchdog
 from ostinato_worker.checkpoint_writes import CheckpointWriter
 from ostinato_worker.connections import Connections
 from ostinato_worker.webhook_calls import Caller
@@ -40,11 +40,18 @@ POOL_SIZE = 10  # more connections than that only make two cores wait for each o
 
 @dataclass
 class UnderWay:
-    """A run that this process executes; `lost` once its row is somebody else's."""
+    """A run that this process executes; `lost` once its row is somebody else's, `asked` once it shall end."""
 
     run: RunRow
     graph: asyncio.Task[Any] | None = None
     lost: bool = False
+    asked: bool = False
+
+    def ask(self) -> None:
+        """Stop the graph for good, once: its last checkpoint may be on its way after that."""
+        if not self.asked:
+            self.asked = True
+            self.cancel()
 
     def lose(self) -> None:
         """Stop the graph at once: nothing that it does can be kept any more."""
@@ -69,11 +76,13 @@ class Runtime:
     writer: CheckpointWriter = field(init=False)
     redis: AsyncRedis = field(init=False)
     courier: Courier = field(init=False)
+    hinted: set[UUID] = field(default_factory=set)  # threads where somebody has just asked a run to end
     under_way: dict[UUID, UnderWay] = field(default_factory=dict)
     put_off: list[str] = field(default_factory=list)  # messages for other workers, sent when this one has stopped
     blocked_by: UUID | None = None  # the run that keeps the loop from turning
     stopping: threading.Event = field(default_factory=threading.Event)  # claim nothing any more
     _thread: threading.Thread = field(init=False)
+    _watch: asyncio.Task[None] = field(init=False)
     _closed: bool = False
 
     def start(self) -> None:
@@ -110,8 +119,11 @@ class Runtime:
         self.writer = CheckpointWriter(self.pool)
         self.redis = broker.connect_async(self.settings.redis_url)
         self.courier = Courier(Caller(self.project.webhooks))
+        self._watch = asyncio.create_task(cancelling.watch(self))
 
     async def _shut(self) -> None:
+        self._watch.cancel()
+        await asyncio.wait({self._watch})
         await self.courier.close()
         await self.redis.aclose()
         await self.pool.close()

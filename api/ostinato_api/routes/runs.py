@@ -1,21 +1,23 @@
 """Runs: on a thread, without one, in the background, waited for."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
-from starlette.types import Send
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
-from ostinato_api import runs, threads, webhooks
-from ostinato_api.dependencies import CallerDep, ServicesDep, SessionDep
+from ostinato_api import cancelling, runs, threads, webhooks
+from ostinato_api.dependencies import CallerDep, Services, ServicesDep, SessionDep
 from ostinato_api.json_bodies import JsonRoute
 from ostinato_api.pages import answer_page, check_select, page
 from ostinato_api.schemas.base import Limit, Offset, RunId, ThreadId
-from ostinato_api.schemas.runs import Batch, RunCreate, RunOut, Select, Status
+from ostinato_api.schemas.runs import Batch, CancelMany, RunCreate, RunOut, Select, Status
 from ostinato_api.waiting import ServerStoppingError, Waiting
 from ostinato_shared.queries import thread_runs as queries
 from ostinato_shared.queries.thread_runs import NewRun
@@ -23,6 +25,7 @@ from ostinato_shared.serialization import to_json
 
 router = APIRouter(route_class=JsonRoute, tags=["Runs"])
 
+Action = Literal["interrupt", "rollback"]
 HEARTBEAT_SECONDS = 5.0  # proxies and clients give up on a connection that says nothing
 
 
@@ -61,7 +64,7 @@ async def create_and_wait(thread_id: ThreadId, body: RunCreate, services: Servic
     run = runs.planned(body, project=services.project, user_id=caller, thread_id=thread_id)
     await webhooks.check(services.project, body.webhook)
     await runs.put_on_thread(services, run, create=body.if_not_exists == "create")
-    return Waited(services.waiting, run.run_id, headers=_waited_headers(run))
+    return _waited(services, run, body)
 
 
 @router.post("/runs/wait")
@@ -70,7 +73,7 @@ async def create_stateless_and_wait(body: RunCreate, services: ServicesDep, call
     run = runs.planned(body, project=services.project, user_id=caller)
     await webhooks.check(services.project, body.webhook)
     await runs.put_on_new_threads(services, [run])
-    return Waited(services.waiting, run.run_id, headers=_waited_headers(run))
+    return _waited(services, run, body)
 
 
 @router.post("/threads/{thread_id}/runs/stream", include_in_schema=False)  # noqa: FAST003 - no id matters yet
@@ -82,11 +85,19 @@ async def stream() -> None:
     raise runs.NotBuiltError("Streaming")
 
 
-@router.post("/threads/{thread_id}/runs/{run_id}/cancel", include_in_schema=False)  # noqa: FAST003 - no id matters yet
-@router.post("/runs/cancel", include_in_schema=False)
-async def cancel() -> None:
-    """So does cancelling; a run can be deleted."""
-    raise runs.NotBuiltError("Cancelling")
+@router.post("/threads/{thread_id}/runs/{run_id}/cancel", status_code=202, response_class=Response)
+async def cancel(
+    thread_id: ThreadId, run_id: RunId, services: ServicesDep, *, wait: bool = False, action: Action = "interrupt"
+) -> Response:
+    """Ask a run to end, or to leave no trace; with `wait` the answer comes when it is over."""
+    await cancelling.cancel(services, thread_id, run_id, action=action)
+    return Waited(partial(_ended, services.waiting, run_id)) if wait else Response(status_code=202)
+
+
+@router.post("/runs/cancel", status_code=204)
+async def cancel_many(body: CancelMany, services: ServicesDep, *, action: Action = "interrupt") -> None:
+    """Ask runs to end: all with a status, or some of one thread."""
+    await cancelling.cancel_many(services, body, action=action)
 
 
 @router.get("/threads/{thread_id}/runs", response_model=list[RunOut])
@@ -118,7 +129,7 @@ async def join(thread_id: ThreadId, run_id: RunId, services: ServicesDep) -> Res
     """Give a run's values when it is over."""
     if not await queries.is_on_thread(services.pool, thread_id, run_id):
         raise runs.RunNotFoundError(run_id)
-    return Waited(services.waiting, run_id)
+    return Waited(partial(services.waiting.outcome, run_id))
 
 
 @router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
@@ -128,30 +139,58 @@ async def remove(thread_id: ThreadId, run_id: RunId, services: ServicesDep) -> N
 
 
 class Waited(StreamingResponse):
-    """What a run came to, told when it is over; until then a newline now and then, which JSON's readers skip."""
+    """What is told when it is known; until then a newline now and then, which JSON's readers skip.
 
-    def __init__(self, waiting: Waiting, run_id: UUID, *, headers: dict[str, str] | None = None) -> None:
-        super().__init__(_told(waiting, run_id), media_type="application/json", headers=headers)
+    `on_disconnect` is called when the client goes before that.
+    """
+
+    def __init__(
+        self,
+        outcome: Callable[[], Coroutine[Any, Any, Any]],
+        *,
+        headers: dict[str, str] | None = None,
+        on_disconnect: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        super().__init__(self._told(outcome), media_type="application/json", headers=headers)
+        self.on_disconnect = on_disconnect
+        self._left = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(ClientDisconnect):
+            await super().__call__(scope, receive, send)
+        if self._left and self.on_disconnect is not None:
+            await self.on_disconnect()
 
     async def stream_response(self, send: Send) -> None:
         # Left without its end, the answer makes the SDKs ask at `Location` again: of the next process.
         with suppress(ServerStoppingError):
             await super().stream_response(send)
 
+    async def _told(self, outcome: Callable[[], Coroutine[Any, Any, Any]]) -> AsyncIterator[str]:
+        found = asyncio.create_task(outcome())
+        try:
+            while not (await asyncio.wait({found}, timeout=HEARTBEAT_SECONDS))[0]:
+                yield "\n"
+            self._left = False  # it is over, or this process is
+            yield to_json(found.result())
+        finally:
+            found.cancel()
 
-async def _told(waiting: Waiting, run_id: UUID) -> AsyncIterator[str]:
-    outcome = asyncio.create_task(waiting.outcome(run_id))
-    try:
-        while not (await asyncio.wait({outcome}, timeout=HEARTBEAT_SECONDS))[0]:
-            yield "\n"
-        yield to_json(outcome.result())
-    finally:
-        outcome.cancel()
+
+async def _ended(waiting: Waiting, run_id: UUID) -> dict[str, Any]:
+    await waiting.outcome(run_id)
+    return {}  # the JavaScript SDK reads a body
+
+
+def _waited(services: Services, run: NewRun, body: RunCreate) -> Waited:
+    path = _path(run)
+    headers = {"content-location": path, "location": f"{path}/join"}
+    outcome = partial(services.waiting.outcome, run.run_id)
+    if body.on_disconnect == "continue":
+        return Waited(outcome, headers=headers)
+    give_up = partial(cancelling.give_up, services, run.thread_id, run.run_id)
+    return Waited(outcome, headers=headers, on_disconnect=give_up)
 
 
 def _path(run: NewRun) -> str:
     return f"/threads/{run.thread_id}/runs/{run.run_id}"
-
-
-def _waited_headers(run: NewRun) -> dict[str, str]:
-    return {"content-location": _path(run), "location": f"{_path(run)}/join"}

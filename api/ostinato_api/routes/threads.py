@@ -76,4 +76,5 @@ async def change(thread_id: ThreadId, body: ThreadPatch, request: Request, sessi
 async def remove(thread_id: ThreadId, pool: PoolDep, sender: SenderDep) -> None:
     """Delete a thread with its runs, checkpoints and crons."""
     await threads.remove(pool, thread_id)
+    await sender.tell_cancel(thread_id)
     await sender.wake_beat()  # crons may have gone with it

@@ -1,9 +1,9 @@
 """Runs as the SDKs send and read them."""
 
 import json
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from ostinato_api.schemas.base import Answer, AssistantId, Body, Instant, JsonObject, Metadata, RunId, ThreadId
@@ -71,6 +71,22 @@ class RunCreate(RunOptions, Body):
     def payload(self) -> JsonObject:
         """What of the body is stored with the run."""
         return {name: self.given[name] for name in STORED if name in self.given}
+
+
+class CancelMany(Body):
+    """Which runs to cancel: those with a status, or some of one thread."""
+
+    status: Literal["pending", "running", "all"] | None = None
+    thread_id: ThreadId | None = None
+    run_ids: Annotated[list[RunId], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        listed = self.thread_id is not None and self.run_ids is not None
+        named = self.thread_id is not None or self.run_ids is not None
+        if (self.status is not None) == named or named != listed:
+            raise PydanticCustomError("cancel", "needs either `status`, or both `thread_id` and `run_ids`")
+        return self
 
 
 Batch = Annotated[list[RunCreate], Field(min_length=1, max_length=MAX_BATCH)]

@@ -6,6 +6,8 @@ from ostinato_shared.models.crons import Cron, CronEvent, Outbox
 from ostinato_shared.models.firings import Firing
 from ostinato_shared.models.runs import Run
 from ostinato_shared.models.states import (
+    CancelAction,
+    CancelReason,
     DeliveryStatus,
     MultitaskStrategy,
     OnCompletion,
@@ -22,6 +24,8 @@ from ostinato_shared.models.workers import Worker
 __all__ = [
     "Assistant",
     "AssistantVersion",
+    "CancelAction",
+    "CancelReason",
     "Cron",
     "CronEvent",
     "DeliveryStatus",

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ostinato_shared.models.base import Model, one_of
-from ostinato_shared.models.states import MultitaskStrategy, OnCompletion, RunStatus
+from ostinato_shared.models.states import CancelAction, MultitaskStrategy, OnCompletion, RunStatus
 
 
 class Run(Model):
@@ -20,11 +20,22 @@ class Run(Model):
         CheckConstraint(one_of("status", RunStatus), name="status"),
         CheckConstraint(one_of("multitask_strategy", MultitaskStrategy), name="multitask_strategy"),
         CheckConstraint(one_of("on_completion", OnCompletion), name="on_completion"),
+        CheckConstraint(one_of("cancel_requested", CancelAction), name="cancel_requested"),
         Index(None, "thread_id", "seq"),
         # Is the thread busy, and whose turn is it: whatever its history.
         Index("ix_run_live", "thread_id", "seq", postgresql_where=text("status IN ('pending', 'running')")),
         Index("ix_run_pending", "seq", postgresql_where=text("status = 'pending'")),
         Index("ix_run_owner", "owner", postgresql_where=text("status = 'running'")),
+        Index(
+            "ix_run_cancel_asked_at",
+            "cancel_asked_at",
+            postgresql_where=text("cancel_requested IS NOT NULL AND status IN ('pending', 'running')"),
+        ),
+        Index(
+            "ix_run_waits_until",
+            "waits_until",
+            postgresql_where=text("waits_until IS NOT NULL AND status = 'pending'"),
+        ),
         # The backstop behind thread.active_run_id: never two running runs on one thread.
         Index("uq_run_running", "thread_id", unique=True, postgresql_where=text("status = 'running'")),
     )
@@ -52,3 +63,7 @@ class Run(Model):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    waits_until: Mapped[datetime | None]  # while that lies ahead the run is not in its thread's queue
+    cancel_requested: Mapped[str | None]  # a wish: the owner ends the run, somebody else only if it does not answer
+    cancel_reason: Mapped[str | None]  # for the ledger
+    cancel_asked_at: Mapped[datetime | None]

@@ -28,6 +28,19 @@ class MultitaskStrategy(StrEnum):
     ENQUEUE = "enqueue"
 
 
+class CancelAction(StrEnum):
+    INTERRUPT = "interrupt"
+    ROLLBACK = "rollback"
+
+
+class CancelReason(StrEnum):
+    """Why a run was cancelled: stands in the firing's `reason`."""
+
+    CANCELLED = "cancelled"
+    DISCONNECTED = "disconnected"
+    DISPLACED = "displaced"
+
+
 class OnCompletion(StrEnum):
     DELETE = "delete"
     KEEP = "keep"

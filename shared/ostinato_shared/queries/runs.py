@@ -22,14 +22,16 @@ WHERE asked.run_id = %s AND r.owner = %s AND r.status = 'running'"""
 FINISH = """
 SELECT next_run_id
 FROM ostinato_finish(%s, %s, %s, %s::text, %s::text, %s::jsonb, %s::jsonb, %s::jsonb, %s::text)"""
+UNDER_WAY = "SELECT run_id, cancel_requested IS NOT NULL AS cancelled FROM run WHERE owner = %s AND status = 'running'"
 HAND_ON = """
 UPDATE run SET status = 'pending', owner = NULL, updated_at = clock_timestamp()
-WHERE run_id = %s AND owner = %s AND attempt = %s AND status = 'running' RETURNING run_id"""
+WHERE run_id = %s AND owner = %s AND attempt = %s AND status = 'running' AND cancel_requested IS NULL
+RETURNING run_id"""
 
 # What `ostinato_finish` would have said had its answer not been lost.
 FINISHED = """
 SELECT (SELECT n.run_id FROM run AS n WHERE n.thread_id = r.thread_id AND n.status = 'pending'
-        ORDER BY n.seq LIMIT 1) AS next_run_id
+        AND n.waits_until IS NULL ORDER BY n.seq LIMIT 1) AS next_run_id
 FROM run AS r WHERE r.run_id = %s AND r.owner = %s AND r.attempt = %s AND r.ended_at IS NOT NULL"""
 RECORD_ANSWERS = """
 UPDATE run SET answers = %s WHERE run_id = %s AND owner = %s AND attempt = %s AND status = 'running'
@@ -71,6 +73,8 @@ class RunRow:
     firing_id: UUID | None
     fire_time: datetime | None
     answers: list[str] | None = None
+    multitask_strategy: str = "enqueue"
+    cancel_requested: str | None = None  # already when it was started: its earlier worker did not come to it
 
 
 RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
@@ -152,8 +156,15 @@ async def record_answers(pool: Pool, run: RunRow, interrupt_ids: list[str]) -> b
 
 
 async def hand_on(pool: Pool, run: RunRow) -> bool:
-    """Make the run pending again, for another worker. False: it is not this worker's any more."""
+    """Make the run pending again, for another worker. False: it is not this worker's any more, or shall end here."""
     return await _one(pool, HAND_ON, (run.run_id, run.owner, run.attempt)) is not None
+
+
+async def under_way(pool: Pool, owner: UUID) -> dict[UUID, bool]:
+    """The owner's running runs, and whether each is asked to end."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(UNDER_WAY, (owner,))
+        return {row["run_id"]: row["cancelled"] for row in await cursor.fetchall()}
 
 
 def renew_lease(

@@ -43,13 +43,40 @@ WHERE outcome = 'due' AND fire_time < clock_timestamp() - %(age)s::interval
 ORDER BY fire_time LIMIT %(limit)s
 """
 
+# Runs whose time has come join the end of their thread's queue.
+RIPEN: Final = """
+WITH ripe AS (
+    SELECT run_id, waits_until FROM run WHERE status = 'pending' AND waits_until <= clock_timestamp()
+    ORDER BY waits_until LIMIT %(limit)s FOR UPDATE SKIP LOCKED),
+placed AS MATERIALIZED (
+    SELECT run_id, nextval(pg_get_serial_sequence('run', 'seq')) AS place
+    FROM (SELECT run_id FROM ripe ORDER BY waits_until) AS in_order)
+UPDATE run SET waits_until = NULL, seq = placed.place, updated_at = clock_timestamp()
+FROM placed WHERE run.run_id = placed.run_id RETURNING run.run_id
+"""
+
+NEXT_RIPE: Final = """
+SELECT extract(epoch FROM min(waits_until) - clock_timestamp())::float8 FROM run
+WHERE status = 'pending' AND waits_until IS NOT NULL
+"""
+
+# Asked to end so long ago that their owner does not answer.
+UNANSWERED: Final = """
+SELECT run_id FROM run
+WHERE cancel_requested IS NOT NULL AND status IN ('pending', 'running')
+    AND cancel_asked_at < clock_timestamp() - %(patience)s::interval
+ORDER BY cancel_asked_at LIMIT %(limit)s
+"""
+
+END_UNANSWERED: Final = "SELECT next_run_id FROM ostinato_end_unanswered(%(run_id)s, %(patience)s::interval)"
+
 # The oldest pending run of each thread that has none running; only the oldest may start.
 STRANDED: Final = """
 SELECT r.run_id, c.name
 FROM run r LEFT JOIN cron c ON c.cron_id = r.cron_id
-WHERE r.status = 'pending' AND r.updated_at < clock_timestamp() - %(age)s::interval
+WHERE r.status = 'pending' AND r.waits_until IS NULL AND r.updated_at < clock_timestamp() - %(age)s::interval
     AND NOT EXISTS (SELECT FROM run o WHERE o.thread_id = r.thread_id
-                    AND (o.status = 'running' OR (o.status = 'pending' AND o.seq < r.seq)))
+                    AND (o.status = 'running' OR (o.status = 'pending' AND o.waits_until IS NULL AND o.seq < r.seq)))
     AND NOT EXISTS (SELECT FROM thread t WHERE t.thread_id = r.thread_id AND t.deleted_at IS NOT NULL)
 ORDER BY r.seq LIMIT %(limit)s
 """

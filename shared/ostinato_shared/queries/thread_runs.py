@@ -22,13 +22,21 @@ if TYPE_CHECKING:
 
     Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
-ENQUEUE = "SELECT verdict, ready FROM ostinato_enqueue(%s, %s, %s, %s, %s, %s, %s)"
+ENQUEUE = "SELECT verdict, ready FROM ostinato_enqueue(%s, %s, %s, %s, %s, %s, %s, %s)"
 NEW_THREAD = "INSERT INTO thread (thread_id, user_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 READ = """
 SELECT run_id, thread_id, assistant_id, status, metadata AS metadata_, kwargs, multitask_strategy,
        created_at, updated_at
 FROM run WHERE run_id = ANY(%s) ORDER BY seq"""
 DELETE = "SELECT next_run_id FROM ostinato_delete_run(%s, %s)"
+CANCEL = "SELECT verdict, next_run_id FROM ostinato_cancel(%s, %s, %s, %s)"
+# Those that wait first: none of them shall start because the one before it ends.
+LIVE = """
+SELECT run.thread_id, run.run_id FROM run JOIN thread USING (thread_id)
+WHERE run.status IN ('pending', 'running') AND thread.deleted_at IS NULL AND {which}
+ORDER BY run.status, run.seq DESC"""
+LIVE_WITH_STATUS = LIVE.format(which="run.status = ANY(%s)")
+LIVE_OF_THREAD = LIVE.format(which="run.thread_id = %s AND run.run_id = ANY(%s)")
 # Also of a hidden thread: whoever waited for a run gets its values before the thread is purged.
 OUTCOME = """
 SELECT run.status, run.error, thread.values, thread.interrupts
@@ -53,13 +61,14 @@ class NewRun:
     strategy: str
     on_completion: str
     user_id: str
+    delay: float = 0.0  # seconds
 
     @property
     def arguments(self) -> tuple[object, ...]:
         """Of `ostinato_enqueue`."""
         return (
             *(self.run_id, self.thread_id, self.assistant_id, Jsonb(self.payload)),
-            *(self.strategy, self.on_completion, self.user_id),
+            *(self.strategy, self.on_completion, self.user_id, self.delay),
         )
 
 
@@ -69,6 +78,14 @@ class Verdict:
 
     verdict: str
     ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """`ended`: at once, and this is the thread's next run. Else the run's owner ends it."""
+
+    ended: bool
+    next_run_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +132,22 @@ async def remove(pool: Pool, thread_id: UUID, run_id: UUID) -> tuple[UUID | None
     return None if row is None else (row["next_run_id"],)
 
 
+async def cancel(pool: Pool, thread_id: UUID, run_id: UUID, *, action: str, reason: str) -> Cancelled | None:
+    """What becomes of the run; None when there is no such live run."""
+    row = await _one(pool, CANCEL, (thread_id, run_id, action, reason))
+    return None if row is None else Cancelled(row["verdict"] == "ended", row["next_run_id"])
+
+
+async def live(pool: Pool, statuses: Sequence[str]) -> list[tuple[UUID, UUID]]:
+    """Thread and id of every run with one of these statuses, out of `pending` and `running`."""
+    return await _ids(pool, LIVE_WITH_STATUS, (statuses,))
+
+
+async def live_of_thread(pool: Pool, thread_id: UUID, run_ids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
+    """Thread and id of those of the runs that are on the thread and not over."""
+    return await _ids(pool, LIVE_OF_THREAD, (thread_id, run_ids))
+
+
 async def outcome(pool: Pool, run_id: UUID) -> RunOutcome | None:
     """How the run stands; None when it was deleted."""
     row = await _one(pool, OUTCOME, (run_id,))
@@ -153,6 +186,12 @@ async def _enqueue(connection: AsyncConnection[DictRow], run: NewRun) -> Verdict
     if row is None:
         raise RuntimeError("ostinato_enqueue gives one row always")
     return Verdict(**row)
+
+
+async def _ids(pool: Pool, statement: str, arguments: tuple[object, ...]) -> list[tuple[UUID, UUID]]:
+    async with pool.connection() as connection:
+        cursor = await connection.execute(statement, arguments)
+        return [(row["thread_id"], row["run_id"]) for row in await cursor.fetchall()]
 
 
 async def _one(pool: Pool, statement: str, arguments: tuple[object, ...]) -> DictRow | None:

@@ -34,6 +34,7 @@ LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     f firing; c cron; a assistant; t thread; r run;
     busy boolean := false;
+    strategy text := 'enqueue';
     why text;
     ids jsonb;
 BEGIN
@@ -48,6 +49,7 @@ BEGIN
     IF c.thread_id IS NOT NULL THEN
         SELECT * INTO t FROM thread WHERE thread_id = c.thread_id AND deleted_at IS NULL FOR UPDATE;
         busy := EXISTS (SELECT FROM run WHERE thread_id = c.thread_id AND status IN ('pending', 'running'));
+        strategy := coalesce(c.payload ->> 'multitask_strategy', 'enqueue');
     END IF;
     why := CASE
         WHEN c.cron_id IS NULL THEN 'deleted'
@@ -55,7 +57,7 @@ BEGIN
         WHEN c.end_time < f.fire_time THEN 'ended'
         WHEN a.assistant_id IS NULL THEN 'assistant_gone'
         WHEN c.thread_id IS NOT NULL AND t.thread_id IS NULL THEN 'thread_gone'
-        WHEN busy AND c.payload ->> 'multitask_strategy' = 'reject' THEN 'thread_busy'
+        WHEN busy AND strategy = 'reject' THEN 'thread_busy'
     END;
     UPDATE firing SET
         outcome = CASE WHEN why IS NULL THEN 'started' ELSE 'skipped' END,
@@ -70,6 +72,10 @@ BEGIN
     IF why IS NOT NULL THEN
         RETURN QUERY SELECT 'skipped', why, 0::float8, NULL::run;
         RETURN;
+    END IF;
+    IF busy THEN
+        IF strategy IN ('interrupt', 'rollback') THEN PERFORM ostinato_displace(c.thread_id, strategy); END IF;
+        busy := ostinato_blocked(c.thread_id);
     END IF;
     IF c.thread_id IS NULL THEN
         INSERT INTO thread (thread_id, status, active_run_id, user_id, config, metadata)
@@ -95,7 +101,7 @@ BEGIN
             jsonb_build_object('created_by', 'system', 'assistant_id', a.assistant_id)
             || ostinato_object(t.metadata) || c.metadata || jsonb_build_object('cron_id', c.cron_id),
             ostinato_run_kwargs(c.payload, a.config, a.context, ids),
-            CASE WHEN c.thread_id IS NULL THEN 'enqueue' ELSE coalesce(c.payload ->> 'multitask_strategy', 'enqueue') END,
+            strategy,
             CASE WHEN c.thread_id IS NULL THEN coalesce(c.on_run_completed, 'delete') ELSE 'keep' END,
             c.cron_id, f.firing_id, f.fire_time,
             CASE WHEN NOT busy THEN p_owner END, CASE WHEN busy THEN 0 ELSE 1 END, c.user_id,
@@ -105,14 +111,17 @@ BEGIN
 END $$;
 
 -- Put a run on a thread. `made` comes with whether it is the thread's turn at once (send it) or after others (finish does).
+-- One with a delay (seconds) waits beside the queue, and gets its place there when its time has come.
 CREATE FUNCTION ostinato_enqueue(
-    p_run_id uuid, p_thread_id uuid, p_assistant_id uuid, p_payload jsonb, p_strategy text, p_on_completion text, p_user_id text)
+    p_run_id uuid, p_thread_id uuid, p_assistant_id uuid, p_payload jsonb, p_strategy text, p_on_completion text, p_user_id text,
+    p_delay float8 DEFAULT 0)
 RETURNS TABLE (verdict text, ready boolean)
 LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     a assistant; t thread;
     busy boolean;
     ids jsonb;
+    v_start timestamptz;
 BEGIN
     SELECT * INTO t FROM thread WHERE thread.thread_id = p_thread_id AND deleted_at IS NULL FOR UPDATE;
     IF NOT FOUND THEN RETURN QUERY SELECT 'thread_gone', false; RETURN; END IF;
@@ -120,23 +129,28 @@ BEGIN
     IF NOT FOUND THEN RETURN QUERY SELECT 'assistant_gone', false; RETURN; END IF;
     busy := EXISTS (SELECT FROM run WHERE run.thread_id = p_thread_id AND status IN ('pending', 'running'));
     IF busy AND p_strategy = 'reject' THEN RETURN QUERY SELECT 'thread_busy', false; RETURN; END IF;
+    IF busy THEN
+        IF p_strategy IN ('interrupt', 'rollback') THEN PERFORM ostinato_displace(p_thread_id, p_strategy); END IF;
+        busy := ostinato_blocked(p_thread_id);
+    END IF;
+    v_start := clock_timestamp() + make_interval(secs => p_delay);
     ids := jsonb_build_object(
         'run_id', p_run_id, 'thread_id', p_thread_id, 'assistant_id', a.assistant_id, 'graph_id', a.graph_id,
         'user_id', p_user_id);
     INSERT INTO run (run_id, thread_id, assistant_id, graph_id, status, metadata, kwargs, multitask_strategy,
-                     on_completion, user_id)
+                     on_completion, user_id, created_at, waits_until)
     VALUES (p_run_id, p_thread_id, a.assistant_id, a.graph_id, 'pending',
             jsonb_build_object('created_by', 'system', 'assistant_id', a.assistant_id)
             || t.metadata || ostinato_object(p_payload -> 'metadata'),
             ostinato_run_kwargs(p_payload, a.config, a.context, ids),
-            p_strategy, p_on_completion, p_user_id);
+            p_strategy, p_on_completion, p_user_id, v_start, CASE WHEN p_delay > 0 THEN v_start END);
     UPDATE thread SET
         status = 'busy',
         config = ostinato_thread_config(p_payload, a.config),
         metadata = metadata || jsonb_build_object('graph_id', a.graph_id, 'assistant_id', a.assistant_id),
         updated_at = clock_timestamp()
     WHERE thread.thread_id = p_thread_id;
-    RETURN QUERY SELECT 'made', NOT busy;
+    RETURN QUERY SELECT 'made', NOT busy AND p_delay <= 0;
 END $$;
 
 -- Start the oldest pending run of the given run's thread. No row: nothing is pending there, or a run is under way.
@@ -150,7 +164,8 @@ BEGIN
     IF NOT FOUND THEN RETURN; END IF;
     PERFORM FROM thread WHERE thread_id = v_thread AND deleted_at IS NULL FOR UPDATE;
     IF NOT FOUND OR EXISTS (SELECT FROM run WHERE thread_id = v_thread AND status = 'running') THEN RETURN; END IF;
-    SELECT run_id INTO v_run FROM run WHERE thread_id = v_thread AND status = 'pending' ORDER BY seq LIMIT 1;
+    SELECT run_id INTO v_run FROM run
+    WHERE thread_id = v_thread AND status = 'pending' AND waits_until IS NULL ORDER BY seq LIMIT 1;
     IF NOT FOUND THEN RETURN; END IF;
     UPDATE thread SET active_run_id = v_run, status = 'busy' WHERE thread_id = v_thread;
     RETURN QUERY UPDATE run SET
@@ -175,40 +190,51 @@ LANGUAGE sql AS $$
 $$;
 
 -- End a running run: run, firing, thread and webhook in one transaction, if it still is whose it was when `r` was read.
--- Its thread's next pending run, or null.
+-- A rollback that was asked for is carried out however the run ended. Its thread's next pending run, or null.
 CREATE FUNCTION ostinato_end_run(
     r run, p_status text, p_rest_status text, p_values jsonb, p_interrupts jsonb, p_error jsonb, p_output text)
 RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
     v_next uuid;
+    live boolean;
     failed boolean := p_status IN ('error', 'timeout');
 BEGIN
-    IF r.cron_id IS NOT NULL THEN
+    IF r.cron_id IS NOT NULL AND p_status <> 'interrupted' THEN
         UPDATE cron SET consecutive_failures = CASE WHEN failed THEN consecutive_failures + 1 ELSE 0 END
         WHERE cron_id = r.cron_id AND (failed OR consecutive_failures > 0);
     END IF;
     PERFORM FROM thread WHERE thread_id = r.thread_id FOR UPDATE;
     UPDATE run SET status = p_status, error = p_error, ended_at = clock_timestamp(), updated_at = clock_timestamp()
-    WHERE run_id = r.run_id AND owner = r.owner AND attempt = r.attempt AND status = 'running';
+    WHERE run_id = r.run_id AND owner = r.owner AND attempt = r.attempt AND status = 'running'
+    RETURNING * INTO r;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the run was taken over meanwhile' USING ERRCODE = 'OS001';  -- undoes the failure count
     END IF;
-    SELECT run_id INTO v_next FROM run WHERE thread_id = r.thread_id AND status = 'pending' ORDER BY seq LIMIT 1;
+    IF r.cancel_requested = 'rollback' THEN
+        PERFORM ostinato_end(r, 'rollback', r.cancel_reason);
+        RETURN ostinato_settle(r.thread_id, NULL, r.on_completion = 'delete');
+    END IF;
+    SELECT run_id INTO v_next FROM run
+    WHERE thread_id = r.thread_id AND status = 'pending' AND waits_until IS NULL ORDER BY seq LIMIT 1;
+    live := v_next IS NOT NULL OR EXISTS (SELECT FROM run WHERE thread_id = r.thread_id AND status = 'pending');
     UPDATE thread SET
         active_run_id = NULL,
-        status = CASE WHEN v_next IS NULL THEN p_rest_status ELSE 'busy' END,
+        status = CASE WHEN live THEN 'busy' ELSE p_rest_status END,
         rest_status = p_rest_status,
         values = coalesce(p_values, values),
         interrupts = p_interrupts,
         error = p_error,
         updated_at = clock_timestamp(),
         state_updated_at = clock_timestamp(),
-        deleted_at = CASE WHEN r.on_completion = 'delete' AND v_next IS NULL THEN clock_timestamp() ELSE deleted_at END
+        deleted_at = CASE WHEN r.on_completion = 'delete' AND NOT live THEN clock_timestamp() ELSE deleted_at END
     WHERE thread_id = r.thread_id;
-    UPDATE firing SET outcome = p_status, ended_at = clock_timestamp(), error = p_error, output = p_output
+    UPDATE firing SET outcome = p_status, ended_at = clock_timestamp(), error = p_error, output = p_output,
+        reason = CASE WHEN p_status = 'interrupted' THEN r.cancel_reason ELSE reason END
     WHERE firing_id = r.firing_id AND outcome = 'started';
     IF r.kwargs ? 'webhook' THEN
-        PERFORM ostinato_owe_webhook(run, p_status, thread.values, p_error)
+        PERFORM ostinato_owe_webhook(
+            run, p_status, thread.values,
+            coalesce(p_error, CASE WHEN p_status = 'interrupted' THEN ostinato_cut_short(r.cancel_reason) END))
         FROM run JOIN thread USING (thread_id) WHERE run.run_id = r.run_id;
     END IF;
     RETURN v_next;
@@ -249,7 +275,7 @@ BEGIN
             'worker_lost: the worker process that ran it died, or lost its lease, %s times.', p_crashes));
         v_next := ostinato_end_run(r, 'error', 'error', NULL, '{}', lost, NULL);
         UPDATE run SET owner = NULL, crash_count = crash_count + 1 WHERE run_id = p_run_id;
-        UPDATE firing SET reason = 'worker_lost' WHERE firing_id = r.firing_id AND run_id = p_run_id;
+        UPDATE firing SET reason = 'worker_lost' WHERE firing_id = r.firing_id AND run_id = p_run_id AND outcome = 'error';
         RETURN QUERY SELECT 'ended', v_next;
         RETURN;
     END IF;
@@ -301,8 +327,6 @@ CREATE FUNCTION ostinato_delete_run(p_thread_id uuid, p_run_id uuid) RETURNS TAB
 LANGUAGE plpgsql AS $$
 DECLARE
     v_firing uuid;
-    v_next uuid;
-    busy boolean;
 BEGIN
     PERFORM FROM thread WHERE thread_id = p_thread_id AND deleted_at IS NULL FOR UPDATE;
     IF NOT FOUND THEN RETURN; END IF;
@@ -310,12 +334,5 @@ BEGIN
     IF NOT FOUND THEN RETURN; END IF;
     UPDATE firing SET outcome = 'interrupted', reason = 'run_deleted', ended_at = clock_timestamp()
     WHERE firing_id = v_firing AND outcome = 'started';
-    busy := EXISTS (SELECT FROM run WHERE thread_id = p_thread_id AND status = 'running');
-    SELECT run_id INTO v_next FROM run WHERE thread_id = p_thread_id AND status = 'pending' AND NOT busy ORDER BY seq LIMIT 1;
-    UPDATE thread SET
-        active_run_id = CASE WHEN active_run_id = p_run_id THEN NULL ELSE active_run_id END,
-        status = CASE WHEN busy OR v_next IS NOT NULL THEN 'busy' ELSE rest_status END,
-        updated_at = clock_timestamp()
-    WHERE thread_id = p_thread_id;
-    RETURN QUERY SELECT v_next;
+    RETURN QUERY SELECT ostinato_settle(p_thread_id, NULL, false);
 END $$;

@@ -13,7 +13,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-FUNCTIONS = Path(__file__).parent.parent / "sql" / "0001_functions.sql"
+SQL = Path(__file__).parent.parent / "sql"
 
 
 def upgrade() -> None:
@@ -28,7 +28,8 @@ def upgrade() -> None:
     _make_run()
     _make_webhook_delivery()
     op.get_bind().exec_driver_sql("SET LOCAL check_function_bodies = off")  # checkpoint tables come after
-    op.get_bind().exec_driver_sql(FUNCTIONS.read_text(encoding="utf-8"))
+    for name in ("0001_functions.sql", "0001_cancelling.sql"):
+        op.get_bind().exec_driver_sql((SQL / name).read_text(encoding="utf-8"))
 
 
 def _make_assistant() -> None:
@@ -287,6 +288,11 @@ def _make_run() -> None:
         ),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("waits_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_requested", sa.String(), nullable=True),
+        sa.Column("cancel_reason", sa.String(), nullable=True),
+        sa.Column("cancel_asked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("cancel_requested IN ('interrupt', 'rollback')", name=op.f("ck_run_cancel_requested")),
         sa.CheckConstraint(
             "multitask_strategy IN ('reject', 'rollback', 'interrupt', 'enqueue')",
             name=op.f("ck_run_multitask_strategy"),
@@ -297,6 +303,20 @@ def _make_run() -> None:
         ),
         sa.ForeignKeyConstraint(["thread_id"], ["thread.thread_id"], name=op.f("fk_run_thread_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run")),
+    )
+    op.create_index(
+        "ix_run_cancel_asked_at",
+        "run",
+        ["cancel_asked_at"],
+        unique=False,
+        postgresql_where=sa.text("cancel_requested IS NOT NULL AND status IN ('pending', 'running')"),
+    )
+    op.create_index(
+        "ix_run_waits_until",
+        "run",
+        ["waits_until"],
+        unique=False,
+        postgresql_where=sa.text("waits_until IS NOT NULL AND status = 'pending'"),
     )
     op.create_index(
         "ix_run_live",
@@ -349,6 +369,8 @@ def _make_webhook_delivery() -> None:
 def downgrade() -> None:
     op.drop_table("webhook_delivery")
     for name in (
+        "ostinato_end_unanswered",
+        "ostinato_cancel",
         "ostinato_delete_run",
         "ostinato_delete_thread",
         "ostinato_remove_crons_of",
@@ -359,6 +381,14 @@ def downgrade() -> None:
         "ostinato_start",
         "ostinato_enqueue",
         "ostinato_claim",
+        "ostinato_settle",
+        "ostinato_blocked",
+        "ostinato_displace",
+        "ostinato_ask",
+        "ostinato_end",
+        "ostinato_cut_short",
+        "ostinato_take_back_writes",
+        "ostinato_remove_checkpoints_of",
         "ostinato_thread_config",
         "ostinato_run_kwargs",
         "ostinato_object",

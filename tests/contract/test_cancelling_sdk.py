@@ -1,0 +1,195 @@
+"""Cancels, displacements, delays and disconnects through the official Python SDK, against an api and a worker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
+
+from api_setting import fetch, serve_api
+from api_worker import Worker, open_worker, write_graphs
+from ostinato_shared.settings import Settings
+
+DOZE: dict[str, Any] = {"assistant_id": "dozing", "input": {"parts": ["in"]}}
+
+
+@dataclass
+class Stage:
+    client: LangGraphClient
+    worker: Worker
+    url: str
+    settings: Settings
+
+    async def work(self, messages: int = 1) -> None:
+        await asyncio.to_thread(self.worker.work, messages)
+
+    async def thread(self) -> str:
+        return str((await self.client.threads.create())["thread_id"])
+
+    async def status(self, thread_id: str) -> str:
+        return (await self.client.threads.get(thread_id))["status"]
+
+    @asynccontextmanager
+    async def dozing(self, thread_id: str, run_id: str) -> AsyncIterator[asyncio.Task[None]]:
+        """The worker executes the run, whose first node is over; it must be brought to its end meanwhile."""
+        work = asyncio.create_task(self.work())
+        while (await self.client.threads.get_state(thread_id))["values"].get("parts", [])[-1:] != ["first"]:  # noqa: ASYNC110 - of a worker, which tells nobody
+            await asyncio.sleep(0.02)
+        assert (await self.client.runs.get(thread_id, run_id))["status"] == "running"
+        yield work
+        await work
+
+
+@pytest.fixture
+def settings(database_uri: str, redis_uri: str, tmp_path: Path) -> Settings:
+    config = write_graphs(tmp_path)
+    return Settings(database_uri=database_uri, redis_uri=redis_uri, config=config, slots=20, drain_seconds=0.2)
+
+
+@pytest.fixture
+def worker(settings: Settings) -> Iterator[Worker]:
+    with open_worker(settings) as worker:
+        yield worker
+
+
+@pytest.fixture
+async def stage(settings: Settings, worker: Worker) -> AsyncIterator[Stage]:
+    with serve_api(settings) as url:
+        async with get_client(url=url) as client:
+            yield Stage(client, worker, url, settings)
+
+
+async def test_cancelled_run_is_interrupted_and_its_thread_goes_on(stage: Stage) -> None:
+    thread_id = await stage.thread()
+    run_id = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
+    async with stage.dozing(thread_id, run_id):
+        await stage.client.runs.cancel(thread_id, run_id, wait=True)
+
+        assert (await stage.client.runs.get(thread_id, run_id))["status"] == "interrupted"
+        assert await stage.status(thread_id) == "interrupted"
+    assert await stage.client.runs.join(thread_id, run_id) == {"parts": ["in", "first"]}
+    state = await stage.client.threads.get_state(thread_id)
+    assert state["next"] == ["doze"]
+    with pytest.raises(NotFoundError):
+        await stage.client.runs.cancel(thread_id, run_id)
+    waiting = asyncio.create_task(stage.client.runs.wait(thread_id, "steps", input={"parts": ["again"]}))
+    await stage.work()
+    assert await waiting == {"parts": ["in", "first", "again", "first", "second"]}
+
+
+async def test_cancel_without_waiting_is_answered_at_once(stage: Stage) -> None:
+    thread_id = await stage.thread()
+    run_id = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
+    async with stage.dozing(thread_id, run_id):
+        assert await stage.client.runs.cancel(thread_id, run_id) is None
+
+    assert await stage.status(thread_id) == "interrupted"
+
+
+async def test_rollback_leaves_no_run_and_no_checkpoint(stage: Stage) -> None:
+    thread_id = await stage.thread()
+    run_id = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
+    async with stage.dozing(thread_id, run_id):
+        await stage.client.runs.cancel(thread_id, run_id, wait=True, action="rollback")
+
+        with pytest.raises(NotFoundError):
+            await stage.client.runs.get(thread_id, run_id)
+    assert await stage.client.threads.get_history(thread_id) == []
+    assert await stage.status(thread_id) == "idle"
+
+
+@pytest.mark.parametrize("whole_thread", [False, True])
+async def test_deletion_stops_the_graph_at_once(stage: Stage, *, whole_thread: bool) -> None:
+    thread_id = await stage.thread()
+    run_id = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
+
+    async with stage.dozing(thread_id, run_id):  # it would doze for a minute
+        if whole_thread:
+            await stage.client.threads.delete(thread_id)
+        else:
+            await stage.client.runs.delete(thread_id, run_id)
+
+    assert stage.worker.runtime.under_way == {}
+
+
+async def test_pending_runs_are_cancelled_one_by_one_and_by_the_dozen(stage: Stage) -> None:
+    thread_id = await stage.thread()
+    ids = [(await stage.client.runs.create(thread_id, "steps", input={"parts": []}))["run_id"] for _ in range(4)]
+
+    await stage.client.runs.cancel(thread_id, ids[0], wait=True)
+    await stage.client.runs.cancel_many(thread_id=thread_id, run_ids=ids[1:2])
+    await stage.client.runs.cancel_many(status="pending", action="rollback")
+
+    runs = await stage.client.runs.list(thread_id)
+    assert [(run["run_id"], run["status"]) for run in runs] == [(ids[1], "interrupted"), (ids[0], "interrupted")]
+    assert await stage.status(thread_id) == "idle"
+    with pytest.raises(NotFoundError):
+        await stage.client.runs.cancel_many(status="all")
+    with pytest.raises(UnprocessableEntityError):
+        await stage.client.runs.cancel_many(status="all", thread_id=thread_id, run_ids=ids)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "values", "statuses"),
+    [
+        ("interrupt", ["in", "first", "new", "first", "second"], ["success", "interrupted"]),
+        ("rollback", ["new", "first", "second"], ["success"]),
+    ],
+)
+async def test_new_run_displaces_the_one_under_way(
+    stage: Stage, strategy: Any, values: list[str], statuses: list[str]
+) -> None:
+    thread_id = await stage.thread()
+    earlier = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
+    async with stage.dozing(thread_id, earlier) as work:
+        given = {"parts": ["new"]}
+        waiting = asyncio.create_task(
+            stage.client.runs.wait(thread_id, "steps", input=given, multitask_strategy=strategy)
+        )
+        await work
+
+    await stage.work()
+
+    assert await waiting == {"parts": values}
+    assert [run["status"] for run in await stage.client.runs.list(thread_id)] == statuses
+    assert await stage.status(thread_id) == "idle"
+    assert stage.worker.waiting() == 0
+
+
+async def test_delayed_run_is_pending_until_its_time(stage: Stage) -> None:
+    thread_id = await stage.thread()
+
+    delayed = await stage.client.runs.create(thread_id, "steps", input={"parts": []}, after_seconds=3600)
+
+    assert delayed["status"] == "pending"
+    assert stage.worker.waiting() == 0
+    assert await stage.status(thread_id) == "busy"
+    waiting = asyncio.create_task(stage.client.runs.wait(thread_id, "steps", input={"parts": ["now"]}))
+    await stage.work()
+    assert await waiting == {"parts": ["now", "first", "second"]}
+    await stage.client.runs.cancel(thread_id, delayed["run_id"])
+    assert await stage.status(thread_id) == "idle"
+
+
+@pytest.mark.parametrize("path", ["/runs/wait", "/threads/{}/runs/wait"])
+async def test_client_that_leaves_cancels_its_run_when_it_said_so(stage: Stage, path: str) -> None:
+    thread_id = await stage.thread()
+    body = {**DOZE, "on_disconnect": "cancel", "on_completion": "keep"}
+    async with (
+        httpx.AsyncClient(base_url=stage.url) as client,
+        client.stream("POST", path.format(thread_id), json=body) as answer,
+    ):
+        _, _, thread_id, _, run_id = answer.headers["content-location"].split("/")
+        async with stage.dozing(thread_id, run_id):
+            await answer.aclose()
+
+    assert (await stage.client.runs.get(thread_id, run_id))["status"] == "interrupted"
+    (row,) = fetch(stage.settings.database_dsn, "SELECT cancel_reason FROM run WHERE run_id = %s", run_id)
+    assert row["cancel_reason"] == "disconnected"
