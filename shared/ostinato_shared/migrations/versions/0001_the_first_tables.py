@@ -304,6 +304,10 @@ def _make_run() -> None:
         sa.ForeignKeyConstraint(["thread_id"], ["thread.thread_id"], name=op.f("fk_run_thread_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run")),
     )
+    _index_run()
+
+
+def _index_run() -> None:
     op.create_index(
         "ix_run_cancel_asked_at",
         "run",
@@ -366,33 +370,21 @@ def _make_webhook_delivery() -> None:
     )
 
 
+DROP_FUNCTIONS = r"""
+DO $$
+DECLARE f regprocedure;
+BEGIN
+    FOR f IN SELECT oid FROM pg_proc
+        WHERE proname LIKE 'ostinato\_%' AND pronamespace = current_schema()::regnamespace
+    LOOP
+        EXECUTE format('DROP FUNCTION %s', f);
+    END LOOP;
+END $$"""
+TABLES = ("webhook_delivery", "run", "worker", "thread", "outbox", "firing")
+CRON_TABLES = ("cron_event", "cron", "assistant_version", "assistant")
+
+
 def downgrade() -> None:
-    op.drop_table("webhook_delivery")
-    for name in (
-        "ostinato_end_unanswered",
-        "ostinato_cancel",
-        "ostinato_delete_run",
-        "ostinato_delete_thread",
-        "ostinato_remove_crons_of",
-        "ostinato_take_over",
-        "ostinato_finish",
-        "ostinato_end_run",
-        "ostinato_owe_webhook",
-        "ostinato_start",
-        "ostinato_enqueue",
-        "ostinato_claim",
-        "ostinato_settle",
-        "ostinato_blocked",
-        "ostinato_displace",
-        "ostinato_ask",
-        "ostinato_end",
-        "ostinato_cut_short",
-        "ostinato_take_back_writes",
-        "ostinato_remove_checkpoints_of",
-        "ostinato_thread_config",
-        "ostinato_run_kwargs",
-        "ostinato_object",
-    ):
-        op.execute(f"DROP FUNCTION {name}")
-    for name in ("run", "worker", "thread", "outbox", "firing", "cron_event", "cron", "assistant_version", "assistant"):
+    op.get_bind().exec_driver_sql(DROP_FUNCTIONS.replace("%", "%%"))
+    for name in TABLES + CRON_TABLES:
         op.drop_table(name)
