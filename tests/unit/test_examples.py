@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,7 @@ def test_a_key_without_its_package_says_so_and_the_scripted_model_answers(
 
     monkeypatch.setattr(models, "init_chat_model", refuse)
     monkeypatch.setenv("OPENAI_API_KEY", "k")
+    caplog.set_level(logging.WARNING, logger=models.__name__)  # whatever other tests of this process have set
 
     assert isinstance(models.chat_model(), models.ScriptedModel)
     assert "pip install the package of openai:" in caplog.text
