@@ -8,10 +8,6 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import structlog
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from psycopg.rows import dict_row
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
@@ -21,14 +17,18 @@ from ostinato_shared.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from alembic.config import Config
+
 log = structlog.get_logger()
 LOCK_ID = 0x6F7374696E61746F  # "ostinato": one migrator at a time
 POLL_SECONDS = 0.1
+SCRIPTS = Path(__file__).parent / "migrations"
 ADVICE = "Run `ostinato db upgrade` against this database."
 
 
 def upgrade(dsn: str) -> None:
     """Create or migrate all tables, also LangGraph's checkpoints; waits for another migrator. Safe to run again."""
+    from alembic import command  # noqa: PLC0415 - likewise
     from langgraph.checkpoint.postgres import PostgresSaver  # noqa: PLC0415 - 0.6 s of imports that only a migrator needs
 
     engine = create_engine(_sqlalchemy_url(dsn), poolclass=NullPool)
@@ -46,18 +46,17 @@ def upgrade(dsn: str) -> None:
 
 
 def head() -> str:
-    """The newest revision that this version of Ostinato knows."""
-    revision = ScriptDirectory.from_config(_config(None)).get_current_head()
-    if revision is None:
-        raise UnavailableError("This installation has no migrations: reinstall ostinato.")
-    return revision
+    """The newest revision that this version of Ostinato knows: files of `versions` begin with theirs."""
+    return max(file.name.partition("_")[0] for file in (SCRIPTS / "versions").glob("[0-9]*.py"))
 
 
 def current(dsn: str) -> str | None:
     """The revision that the database is at; None when it was never migrated."""
-    engine = create_engine(_sqlalchemy_url(dsn), poolclass=NullPool)
-    with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    with psycopg.connect(dsn, connect_timeout=5) as connection:
+        if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
+            return None
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
 
 
 def wait_until_current(dsn: str, *, seconds: float = 30.0) -> None:
@@ -84,8 +83,10 @@ def _attempts(seconds: float) -> Iterator[None]:
 
 
 def _config(connection: Connection | None) -> Config:
+    from alembic.config import Config  # noqa: PLC0415 - only a migrator needs it, and it takes half a second
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(SCRIPTS))
     config.attributes["connection"] = connection
     return config
 
