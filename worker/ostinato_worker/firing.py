@@ -73,7 +73,7 @@ async def _claim_once(runtime: Runtime, firing_id: UUID, *, run_id: UUID, thread
             return None if run is None else runs.Claim(Outcome.STARTED, None, 0.0, run, on_new_thread=False)
         return claim
 
-    return await ride_out(attempt, what="claim", seconds=runtime.settings.lease_seconds)
+    return await ride_out(attempt, what="claim")  # giving up would leave a run behind that nobody executes
 
 
 async def _start(runtime: Runtime, run_id: UUID) -> RunRow | None:
@@ -89,4 +89,4 @@ async def _start(runtime: Runtime, run_id: UUID) -> RunRow | None:
 
     if runtime.stopping.is_set():
         return None
-    return await ride_out(attempt, what="start", seconds=runtime.settings.lease_seconds)
+    return await ride_out(attempt, what="start")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -38,9 +39,13 @@ UPDATE run SET answers = %s WHERE run_id = %s AND owner = %s AND attempt = %s AN
 RETURNING run_id"""
 
 RENEW_LEASE = """
-INSERT INTO worker (worker_id, hostname, pid, slots, blocked_by, expires_at)
-VALUES (%s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
-ON CONFLICT (worker_id) DO UPDATE SET expires_at = EXCLUDED.expires_at, blocked_by = EXCLUDED.blocked_by"""
+INSERT INTO worker (worker_id, hostname, pid, slots, blocked_by, expires_at, loop_lag_ms, blocked_graph, blocked_since)
+VALUES (%s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s), %s, %s,
+        clock_timestamp() - make_interval(secs => %s))
+ON CONFLICT (worker_id) DO UPDATE SET expires_at = EXCLUDED.expires_at, blocked_by = EXCLUDED.blocked_by,
+    loop_lag_ms = EXCLUDED.loop_lag_ms,
+    blocked_graph = CASE WHEN EXCLUDED.loop_lag_ms > 0 THEN EXCLUDED.blocked_graph ELSE worker.blocked_graph END,
+    blocked_since = coalesce(EXCLUDED.blocked_since, worker.blocked_since)"""
 RELEASE_LEASE = """
 UPDATE worker SET expires_at = clock_timestamp(), released_at = clock_timestamp() WHERE worker_id = %s"""
 ABANDON_LEASE = "UPDATE worker SET expires_at = clock_timestamp(), blocked_by = %s WHERE worker_id = %s"
@@ -48,6 +53,19 @@ ABANDON_LEASE = "UPDATE worker SET expires_at = clock_timestamp(), blocked_by = 
 DROP_SPENT_LEASES = """
 DELETE FROM worker WHERE expires_at < clock_timestamp()
 AND NOT EXISTS (SELECT FROM run WHERE run.owner = worker.worker_id AND run.status = 'running')"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A worker's loop stands still, or did a moment ago."""
+
+    graph_id: str | None  # the graph that keeps it from turning, if it is known
+    seconds: float
+    began: float  # by the monotonic clock
+
+    def ago(self) -> float:
+        """The seconds since it began."""
+        return time.monotonic() - self.began
 
 
 class Pool(Protocol):
@@ -169,10 +187,11 @@ async def under_way(pool: Pool, owner: UUID) -> dict[UUID, bool]:
 
 def renew_lease(
     connection: Connection[Any], worker_id: UUID, *, hostname: str, pid: int, slots: int, blocked_by: UUID | None,
-    seconds: float,
+    seconds: float, stall: Stall | None = None,
 ) -> None:  # fmt: skip
-    """Hold the worker's lease for so many seconds more, by the database's clock."""
-    connection.execute(RENEW_LEASE, (worker_id, hostname, pid, slots, blocked_by, seconds))
+    """Hold the worker's lease for so many seconds more, by the database's clock, and tell how its loop turns."""
+    lag = (0, None, None) if stall is None else (int(stall.seconds * 1000), stall.graph_id, stall.ago())
+    connection.execute(RENEW_LEASE, (worker_id, hostname, pid, slots, blocked_by, seconds, *lag))
 
 
 def release_lease(connection: Connection[Any], worker_id: UUID) -> None:
