@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    import psycopg
     from psycopg import AsyncConnection, Connection
     from psycopg.rows import DictRow
 
@@ -37,6 +38,11 @@ FROM run AS r WHERE r.run_id = %s AND r.owner = %s AND r.attempt = %s AND r.ende
 RECORD_ANSWERS = """
 UPDATE run SET answers = %s WHERE run_id = %s AND owner = %s AND attempt = %s AND status = 'running'
 RETURNING run_id"""
+
+REFUSE = """
+UPDATE firing SET outcome = 'skipped', reason = 'invalid', error = %s, ended_at = clock_timestamp(),
+    lag_ms = least(extract(epoch FROM clock_timestamp() - fire_time) * 1000, 2147483647)::int
+WHERE firing_id = %s AND outcome = 'due' RETURNING firing_id"""
 
 RENEW_LEASE = """
 INSERT INTO worker (worker_id, hostname, pid, slots, blocked_by, expires_at, loop_lag_ms, blocked_graph, blocked_since)
@@ -134,6 +140,12 @@ async def claim(pool: Pool, firing_id: UUID, *, run_id: UUID, thread_id: UUID, o
     run = None if row["run_id"] is None else _run(row)
     on_new_thread = row["thread_id"] == thread_id
     return Claim(row["outcome"], row["reason"], row["wait_seconds"], run, on_new_thread=on_new_thread)
+
+
+async def refuse(pool: Pool, firing_id: UUID, *, error: psycopg.Error) -> None:
+    """Record a firing that cannot be claimed, and why."""
+    why = {"error": type(error).__name__, "message": str(error).partition("\n")[0]}
+    await _one(pool, REFUSE, (Jsonb(why), firing_id))
 
 
 async def start(pool: Pool, run_id: UUID, *, owner: UUID) -> RunRow | None:
