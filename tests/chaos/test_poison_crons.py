@@ -1,4 +1,4 @@
-"""Crons that cannot be claimed, run or evaluated, beside a healthy one: it fires on time, and each poison is on record."""
+"""Crons that cannot be claimed, run or evaluated: a healthy one fires on time, and each poison is on record."""
 
 import time
 from uuid import UUID

@@ -80,7 +80,7 @@ async def _claim_once(runtime: Runtime, firing_id: UUID, *, run_id: UUID, thread
     try:
         return await ride_out(attempt, what="claim")  # giving up would leave a run behind that nobody executes
     except REFUSALS as error:
-        log.error("firing_refused", firing_id=str(firing_id), error=type(error).__name__)
+        log.warning("firing_refused", firing_id=str(firing_id), error=type(error).__name__)
         refuse = partial(runs.refuse, runtime.pool, firing_id, error=error)
         await ride_out(refuse, what="refusal")
         return runs.Claim(Outcome.SKIPPED, SkipReason.INVALID, 0.0, None, on_new_thread=False)
