@@ -254,6 +254,9 @@ def _make_worker() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("blocked_by", sa.Uuid(), nullable=True),
+        sa.Column("loop_lag_ms", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("blocked_graph", sa.String(), nullable=True),
+        sa.Column("blocked_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("worker_id", name=op.f("pk_worker")),
     )
 
