@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from worker_setting import Database
 
 NODES: Final = ("first", "second", "third")
-LIVE: Final = "('pending', 'running')"
 # How often a run ended, counted by the database itself.
-COUNT_ENDS: Final = f"""
+COUNT_ENDS: Final = """
 CREATE TABLE ended (run_id uuid NOT NULL);
 CREATE FUNCTION count_end() RETURNS trigger LANGUAGE plpgsql AS
     'BEGIN INSERT INTO ended VALUES (new.run_id); RETURN NULL; END';
 CREATE TRIGGER count_end AFTER UPDATE OF status ON run FOR EACH ROW
-    WHEN (old.status IN {LIVE} AND new.status NOT IN {LIVE}) EXECUTE FUNCTION count_end();
+    WHEN (old.status IN ('pending', 'running') AND new.status NOT IN ('pending', 'running'))
+    EXECUTE FUNCTION count_end();
 """
 TABLES: Final = (
-    "assistant", "cron", "cron_event", "firing", "run", "thread", "outbox", "webhook_delivery", "ended", "checkpoints",
+    "assistant", "cron", "cron_event", "firing", "run", "thread", "outbox", "webhook_delivery", "checkpoints",
     "checkpoint_blobs", "checkpoint_writes",
 )  # fmt: skip
 
@@ -92,3 +92,8 @@ def everything(db: Database, redis: Redis) -> dict[str, Any]:
         "lock": redis.get("redbeat::lock"),
         "messages": [redis.lrange(queue, 0, -1) for queue in ("ostinato", "ostinato.late")],
     }
+
+
+def has_lost_its_lease(db: Database, pid: int) -> bool:
+    """Whether the worker with this process id has been frozen for longer than its lease."""
+    return bool(db.all("SELECT FROM worker WHERE pid = %s AND expires_at < clock_timestamp()", pid))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis
 
-from accounts import COUNT_ENDS, TABLES, EverySecond, everything
+from accounts import COUNT_ENDS, TABLES, EverySecond, everything, has_lost_its_lease
 from beat_setting import wait_for
 from worker_processes import SECONDS, Striking, Worker
 from worker_setting import Database
@@ -34,9 +34,9 @@ def counting(database_uri: str) -> None:
 
 
 @pytest.fixture
-def db(database_uri: str, counting: None) -> Iterator[Database]:
+def db(database_uri: str, counting: None) -> Iterator[Database]:  # noqa: ARG001 - its table is emptied here
     database = Database(database_uri)
-    for table in (*TABLES, "worker"):
+    for table in (*TABLES, "ended", "worker"):
         database.do(f"DELETE FROM {table}")  # noqa: S608 - constants
     yield database
     database.connection.close()
@@ -122,7 +122,3 @@ def test_message_that_a_struck_worker_had_taken_is_sent_again(
             assert everything(db, redis) == before, round_
 
     seconds.check(striking)
-
-
-def has_lost_its_lease(db: Database, pid: int) -> bool:
-    return bool(db.all("SELECT FROM worker WHERE pid = %s AND expires_at < clock_timestamp()", pid))
