@@ -56,6 +56,11 @@ class EverySecond:
         """Wait until each of the times has a row, and none of the rows waits for anything."""
         wait_for(lambda: self._left() == 0, seconds=SECONDS)
 
+    def outcomes(self) -> set[str]:
+        """Those of the rows so far."""
+        rows = self.db.all("SELECT outcome FROM firing WHERE cron_id = ANY(%s)", self.crons)
+        return {row["outcome"] for row in rows}
+
     def _left(self) -> int:
         ended = self.db.one(
             "SELECT count(*) FROM firing WHERE cron_id = ANY(%s) AND outcome NOT IN ('due', 'started')", self.crons
@@ -65,21 +70,30 @@ class EverySecond:
     def check(self, striking: Striking, *, attempts: int = 1) -> None:
         """Each time has one firing with one run, which ended once, in success; the nodes say the same."""
         firings = self.db.all(
-            "SELECT cron_id, extract(epoch FROM fire_time)::bigint AS at, outcome FROM firing ORDER BY cron_id, at"
+            "SELECT cron_id, extract(epoch FROM fire_time)::bigint AS at, outcome FROM firing WHERE cron_id = ANY(%s)"
+            " ORDER BY cron_id, at",
+            self.crons,
         )
         assert [(row["cron_id"], row["at"], row["outcome"]) for row in firings] == [
             (cron_id, at, "success") for cron_id in sorted(self.crons) for at in self.times
         ]
         runs = self.db.all(
-            "SELECT run_id, firing_id, status, attempt, (SELECT count(*) FROM ended WHERE ended.run_id = run.run_id) AS"
-            " ends, (SELECT metadata FROM checkpoints WHERE checkpoints.thread_id = run.thread_id::text"
-            " ORDER BY checkpoint_id DESC LIMIT 1) AS head FROM run JOIN firing USING (run_id, firing_id)"
+            "SELECT run.run_id, f.run_id AS of_firing, status, attempt, (SELECT count(*) FROM ended"
+            " WHERE ended.run_id = run.run_id) AS ends, (SELECT metadata FROM checkpoints WHERE"
+            " checkpoints.thread_id = run.thread_id::text ORDER BY checkpoint_id DESC LIMIT 1) AS head"
+            " FROM run LEFT JOIN firing f USING (firing_id) WHERE run.cron_id = ANY(%s)",
+            self.crons,
         )
-        assert len(runs) == len(firings) == self.db.one("SELECT count(*) FROM run")["count"]
+        assert len(runs) == len(firings)
+        assert all(run["of_firing"] == run["run_id"] for run in runs)
         assert {(run["status"], run["attempt"], run["ends"]) for run in runs} == {("success", attempts, 1)}
         assert {run["head"]["attempt"] for run in runs} == {attempts}
+        ids = {str(run["run_id"]) for run in runs}
+        traces = striking.traces()
         whole = [(attempts, name) for name in NODES]
-        assert striking.traces() == {str(run["run_id"]): whole for run in runs}
+        assert all(traces[run_id] == whole for run_id in ids), {run_id: traces.get(run_id) for run_id in ids}
+        strangers = self.db.all("SELECT run_id FROM run WHERE NOT cron_id = ANY(%s)", self.crons)
+        assert set(traces) <= ids | {str(run["run_id"]) for run in strangers}
 
 
 def everything(db: Database, redis: Redis) -> dict[str, Any]:

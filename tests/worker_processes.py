@@ -8,13 +8,19 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from redis import Redis
 
 from beat_setting import wait_for
+from ostinato_shared import broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from uuid import UUID
+
+    from worker_setting import Database
 
 PROGRAM = "from ostinato_shared.settings import Settings; from ostinato_worker.main import run; run(Settings())"
 SECONDS = 60
@@ -180,10 +186,15 @@ class Worker:
                 self._said.notify_all()
         self.process.stdout.close()
 
-    def wait_for(self, words: str, *, times: int = 1) -> None:
+    def wait_for(self, words: str) -> None:
         with self._said:
-            said = self._said.wait_for(lambda: sum(words in line for line in self.lines) >= times, SECONDS)
+            said = self._said.wait_for(lambda: any(words in line for line in self.lines), SECONDS)
         assert said, "".join(self.lines)
+
+    def forget(self) -> None:
+        """Wait for what it says from now on only."""
+        with self._said:
+            self.lines.clear()
 
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(by)
@@ -239,44 +250,56 @@ class Striking:
         lines = path.read_text().splitlines() if path.exists() else []
         return [(run_id, int(attempt), name) for run_id, attempt, name in (line.split() for line in lines)]
 
+    def clean(self) -> None:
+        """Take away all tokens and marks."""
+        for mark in ("strike", "struck", "hold", "woken", "done"):
+            for path in self.folder.glob(f"{mark}-*"):
+                path.unlink()
+
     @contextmanager
     def workers(
         self, database_uri: str, redis_uri: str, *, count: int = 2, **settings: object
     ) -> Iterator[list[Worker]]:
         """So many ready workers with short leases."""
         options = {"slots": 20, "lease_seconds": 1.0, "drain_seconds": 0.5} | settings
-        with self._processes("worker", database_uri, redis_uri, count=count, **options) as started:
+        started: list[Worker] = []
+        try:
+            started.extend(self.start("worker", database_uri, redis_uri, **options) for _ in range(count))
             for worker in started:
                 worker.wait_for("worker_ready")
             yield started
+        finally:
+            for worker in started:
+                worker.kill()
 
-    @contextmanager
-    def beats(self, database_uri: str, redis_uri: str, *, count: int = 2, **settings: object) -> Iterator[list[Worker]]:
-        """So many ready beats with short leases; one of them leads."""
-        options = {"beat_lease_seconds": 1.0} | settings
-        with self._processes("beat", database_uri, redis_uri, count=count, **options) as started:
-            for beat in started:
-                beat.wait_for("beat_ready")
-            yield started
-
-    @contextmanager
-    def _processes(
-        self, program: str, database_uri: str, redis_uri: str, *, count: int, **settings: object
-    ) -> Iterator[list[Worker]]:
+    def start(self, program: str, database_uri: str, redis_uri: str, **settings: object) -> Worker:
+        """A process of this program, `worker` or `beat`, not ready yet."""
         environment = os.environ | {
             "DATABASE_URI": database_uri, "REDIS_URI": redis_uri,
             "OSTINATO_CONFIG": str(self.folder / "langgraph.json"), "ALLOW_PRIVATE_NETWORK": "true",
             **{f"OSTINATO_{name.upper()}": str(value) for name, value in settings.items()},
         }  # fmt: skip
-        started: list[Worker] = []
-        try:
-            for _ in range(count):
-                process = subprocess.Popen(
-                    [sys.executable, "-P", self.folder / f"{program}.py"], cwd=self.folder, env=environment,
-                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                )  # fmt: skip
-                started.append(Worker(process))
-            yield started
-        finally:
-            for one in started:
-                one.kill()
+        return Worker(subprocess.Popen(
+            [sys.executable, "-P", self.folder / f"{program}.py"], cwd=self.folder, env=environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ))  # fmt: skip
+
+
+def fire(db: Database, redis_uri: str, graph: str, **payload: Any) -> UUID:
+    cron = db.cron(db.assistant(graph), **payload)
+    fired = db.firing(cron)
+    message = broker.fire_message(cron_id=cron, fire_time=db.firing_row(fired)["fire_time"], firing_id=fired)
+    send(redis_uri, message)
+    return fired
+
+
+def send(redis_uri: str, *messages: str) -> None:
+    with Redis.from_url(redis_uri) as client:
+        client.lpush("ostinato", *messages)
+
+
+def wait_for_end(db: Database, fired: UUID) -> Any:
+    """The run of a firing, once it has ended."""
+    wait_for(lambda: db.firing_row(fired)["outcome"] not in ("due", "started"), seconds=SECONDS)
+    [run] = db.all("SELECT * FROM run WHERE firing_id = %s", fired)
+    return run

@@ -12,113 +12,103 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis
 
-from accounts import COUNT_ENDS, TABLES, EverySecond, everything, has_lost_its_lease
+from accounts import COUNT_ENDS, EverySecond, everything, has_lost_its_lease
 from beat_setting import wait_for
-from worker_processes import SECONDS, Striking, Worker
+from crew import Crew, serving
+from worker_processes import SECONDS, Striking
 from worker_setting import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from ostinato_cli.embedded import EmbeddedValkey
+    from worker_processes import Worker
 
 ROUNDS = range(int(os.environ.get("OSTINATO_ROUNDS", "1")))
-WORKER_LEASE_SECONDS = 5.0  # of workers that nobody strikes: they keep their runs on a busy machine, too
-STRUCK_LEASE_SECONDS = 3.0
 
 
 @pytest.fixture(scope="module")
-def counting(database_uri: str) -> None:
+def db(database_uri: str) -> Iterator[Database]:
     database = Database(database_uri)
     database.connection.execute(COUNT_ENDS)
-    database.connection.close()
-
-
-@pytest.fixture
-def db(database_uri: str, counting: None) -> Iterator[Database]:  # noqa: ARG001 - its table is emptied here
-    database = Database(database_uri)
-    for table in (*TABLES, "ended", "worker"):
-        database.do(f"DELETE FROM {table}")  # noqa: S608 - constants
     yield database
     database.connection.close()
 
 
-@pytest.fixture
-def redis(redis_uri: str) -> Iterator[Redis]:
-    with Redis.from_url(redis_uri) as client:
+@pytest.fixture(scope="module")
+def redis(valkey_server: EmbeddedValkey) -> Iterator[Redis]:
+    with Redis.from_url(valkey_server.uri) as client:
+        client.flushall()
         yield client
 
 
+@pytest.fixture(scope="module")
+def standing_crew(
+    redis: Redis, database_uri: str, valkey_server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Crew]:
+    assert redis.dbsize() == 0
+    striking = Striking(tmp_path_factory.mktemp("struck"))
+    with serving(striking, database_uri, valkey_server.uri, beats=2) as crew:
+        yield crew
+
+
 @pytest.fixture
-def striking(tmp_path: Path) -> Striking:
-    return Striking(tmp_path)
+def crew(standing_crew: Crew) -> Crew:
+    standing_crew.fill()
+    return standing_crew
 
 
-def find(pid: int, processes: list[Worker]) -> Worker:
-    return next(one for one in processes if one.process.pid == pid)
-
-
-@pytest.mark.parametrize("round_", ROUNDS)
-@pytest.mark.parametrize("point", ["ledger", "sent"])
 @pytest.mark.parametrize("what", ["SIGKILL", "SIGSTOP"])
+@pytest.mark.parametrize("point", ["ledger", "sent"])
+@pytest.mark.parametrize("round_", ROUNDS)
 def test_every_second_has_its_run_though_the_leading_beat_is_struck(
-    db: Database, redis: Redis, database_uri: str, redis_uri: str, striking: Striking,
-    *, what: str, point: str, round_: int,
-) -> None:  # fmt: skip
-    striking.lay(point, what)
-    hold = striking.folder / "hold-popped"
+    db: Database, redis: Redis, crew: Crew, *, what: str, point: str, round_: int
+) -> None:
+    hold = crew.striking.folder / "hold-popped"
     hold.touch()  # no worker claims before the beat has been struck
-    lease = {"lease_seconds": WORKER_LEASE_SECONDS}
-    with (
-        striking.beats(database_uri, redis_uri, **lease) as beats,
-        striking.workers(database_uri, redis_uri, count=1, **lease),
-    ):
-        seconds = EverySecond(db)
-        pid = striking.wait_for_strike()
-        assert {row["outcome"] for row in db.all("SELECT outcome FROM firing")} == {"due"}, round_
-        hold.unlink()
-        seconds.wait_for_the_end()
+    crew.striking.lay(point, what)
+    seconds = EverySecond(db)
+    leader = crew.find(crew.striking.wait_for_strike())
+    assert seconds.outcomes() == {"due"}, round_
+    hold.unlink()
+    seconds.wait_for_the_end()
 
-        leader = find(pid, beats)
-        [standby] = [beat for beat in beats if beat is not leader]
-        if what == "SIGSTOP":
-            check_that_it_wakes_as_a_standby(db, redis, leader, standby)
-
-    seconds.check(striking)
+    if what == "SIGSTOP":
+        [standby] = [beat for beat in crew.beats if beat is not leader]
+        check_that_it_wakes_as_a_standby(db, redis, leader, standby)
+    seconds.check(crew.striking)
 
 
 def check_that_it_wakes_as_a_standby(db: Database, redis: Redis, leader: Worker, standby: Worker) -> None:
     """It finds that another leads, changes nothing, and leads again once that one has gone."""
     before = everything(db, redis)
+    leader.forget()
     leader.process.send_signal(signal.SIGCONT)
     leader.wait_for("lease_lost")
     assert everything(db, redis) == before
     assert standby.stop() == 0
-    leader.wait_for("beat_leads", times=2)
+    leader.wait_for("beat_leads")
     assert everything(db, redis) | {"lock": before["lock"]} == before
     assert leader.process.poll() is None
 
 
-@pytest.mark.parametrize("round_", ROUNDS)
 @pytest.mark.parametrize("what", ["SIGKILL", "SIGSTOP"])
+@pytest.mark.parametrize("round_", ROUNDS)
 def test_message_that_a_struck_worker_had_taken_is_sent_again(
-    db: Database, redis: Redis, database_uri: str, redis_uri: str, striking: Striking, *, what: str, round_: int
+    db: Database, redis: Redis, crew: Crew, *, what: str, round_: int
 ) -> None:
-    striking.lay("popped", what)
-    lease = {"lease_seconds": STRUCK_LEASE_SECONDS}
-    with (
-        striking.beats(database_uri, redis_uri, count=1, **lease) as [beat],
-        striking.workers(database_uri, redis_uri, **lease) as workers,
-    ):
-        seconds = EverySecond(db)
-        pid = striking.wait_for_strike()
-        seconds.wait_for_the_end()
+    for beat in crew.beats:
+        beat.forget()
+    crew.striking.lay("popped", what)
+    seconds = EverySecond(db)
+    pid = crew.striking.wait_for_strike()
+    seconds.wait_for_the_end()
 
-        beat.wait_for("firings_sent_again")
-        if what == "SIGSTOP":
-            wait_for(lambda: has_lost_its_lease(db, pid), seconds=SECONDS)
-            before = everything(db, redis)
-            find(pid, workers).process.send_signal(signal.SIGCONT)
-            striking.wait_for_mark("woken", "popped", pid)
-            assert everything(db, redis) == before, round_
-
-    seconds.check(striking)
+    assert any("firings_sent_again" in line for beat in crew.beats for line in beat.lines), round_
+    if what == "SIGSTOP":
+        wait_for(lambda: has_lost_its_lease(db, pid), seconds=SECONDS)
+        before = everything(db, redis)
+        crew.find(pid).process.send_signal(signal.SIGCONT)
+        crew.striking.wait_for_mark("woken", "popped", pid)
+        assert everything(db, redis) == before
+    seconds.check(crew.striking)

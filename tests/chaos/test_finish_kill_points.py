@@ -14,6 +14,7 @@ from redis import Redis
 
 from accounts import NODES, everything, has_lost_its_lease
 from beat_setting import wait_for
+from crew import Crew, serving
 from far_end import FarEnd, far_end
 from ostinato_shared import broker
 from worker_processes import SECONDS, Striking
@@ -21,32 +22,50 @@ from worker_setting import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from uuid import UUID
 
+    from ostinato_cli.embedded import EmbeddedValkey
+
 ROUNDS = range(int(os.environ.get("OSTINATO_ROUNDS", "1")))
-LEASES = {"lease_seconds": 3.0}
 THREAD_TABLES = ("thread", "run", "checkpoints", "checkpoint_blobs", "checkpoint_writes")
 # Calls that the far end gets: a worker that dies between answer and record leaves nobody the wiser.
 CALLS = {"ended": 1, "called": 2}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def db(database_uri: str) -> Iterator[Database]:
     database = Database(database_uri)
     yield database
     database.connection.close()
 
 
+@pytest.fixture(scope="module")
+def redis(valkey_server: EmbeddedValkey) -> Iterator[Redis]:
+    with Redis.from_url(valkey_server.uri) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="module")
+def standing_crew(
+    redis: Redis, database_uri: str, valkey_server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Crew]:
+    assert redis.dbsize() == 0
+    striking = Striking(tmp_path_factory.mktemp("struck"))
+    with serving(striking, database_uri, valkey_server.uri, beats=1) as crew:
+        yield crew
+
+
+@pytest.fixture
+def crew(standing_crew: Crew) -> Crew:
+    standing_crew.fill()
+    return standing_crew
+
+
 @pytest.fixture
 def end() -> Iterator[FarEnd]:
     with far_end() as end:
         yield end
-
-
-@pytest.fixture
-def striking(tmp_path: Path) -> Striking:
-    return Striking(tmp_path)
 
 
 def fire(db: Database, redis: Redis, url: str) -> UUID:
@@ -72,42 +91,36 @@ def left_of(db: Database, run: Any) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("round_", ROUNDS)
-@pytest.mark.parametrize("point", CALLS)
 @pytest.mark.parametrize("what", ["SIGKILL", "SIGSTOP"])
+@pytest.mark.parametrize("point", CALLS)
+@pytest.mark.parametrize("round_", ROUNDS)
 def test_what_an_ended_run_owes_is_done_though_its_worker_is_struck(
-    db: Database, database_uri: str, redis_uri: str, striking: Striking, end: FarEnd,
-    *, what: str, point: str, round_: int,
-) -> None:  # fmt: skip
-    striking.lay(point, what)
-    with (
-        Redis.from_url(redis_uri) as redis,
-        striking.beats(database_uri, redis_uri, count=1, **LEASES),
-        striking.workers(database_uri, redis_uri, **LEASES) as workers,
-    ):
-        fired = fire(db, redis, end.url())
-        pid = striking.wait_for_strike()
-        [run] = db.all("SELECT * FROM run WHERE firing_id = %s", fired)
-        assert (run["status"], run["attempt"]) == ("success", 1), round_
-        assert len(end.calls) == CALLS[point] - 1
+    db: Database, redis: Redis, crew: Crew, end: FarEnd, *, what: str, point: str, round_: int
+) -> None:
+    crew.striking.lay(point, what)
+    fired = fire(db, redis, end.url())
+    pid = crew.striking.wait_for_strike()
+    [run] = db.all("SELECT * FROM run WHERE firing_id = %s", fired)
+    assert (run["status"], run["attempt"]) == ("success", 1), round_
+    assert len(end.calls) == CALLS[point] - 1
 
-        let_time_pass(db, run)
-        wait_for(lambda: not any(left_of(db, run).values()), seconds=SECONDS)
-        wait_for(lambda: delivery(db, run)["status"] == "done", seconds=SECONDS)
+    let_time_pass(db, run)
+    wait_for(lambda: not any(left_of(db, run).values()), seconds=SECONDS)
+    wait_for(lambda: delivery(db, run)["status"] == "done", seconds=SECONDS)
 
-        if what == "SIGSTOP":
-            wait_for(lambda: has_lost_its_lease(db, pid), seconds=SECONDS)
-            before = everything(db, redis)
-            next(worker for worker in workers if worker.process.pid == pid).process.send_signal(signal.SIGCONT)
-            striking.wait_for_mark("woken", point, pid)
-            striking.wait_for_mark("done", "owed", pid)
-            assert everything(db, redis) == before
+    if what == "SIGSTOP":
+        wait_for(lambda: has_lost_its_lease(db, pid), seconds=SECONDS)
+        before = everything(db, redis)
+        crew.find(pid).process.send_signal(signal.SIGCONT)
+        crew.striking.wait_for_mark("woken", point, pid)
+        crew.striking.wait_for_mark("done", "owed", pid)
+        assert everything(db, redis) == before
 
     assert [call.body["run_id"] for call in end.calls] == [str(run["run_id"])] * CALLS[point]
     assert {call.body["status"] for call in end.calls} == {"success"}
     assert {tuple(call.body["values"]["seen"]) for call in end.calls} == {("x", *NODES)}
     assert db.firing_row(fired)["outcome"] == "success"
-    assert striking.traces() == {str(run["run_id"]): [(1, name) for name in NODES]}
+    assert crew.striking.traces()[str(run["run_id"])] == [(1, name) for name in NODES]
 
 
 def delivery(db: Database, run: Any) -> Any:
