@@ -36,6 +36,7 @@ class Crew:
         for program, count in self.counts.items():
             kept = [one for one in self.processes[program] if one.process.poll() is None]
             for one in kept:
+                one.forget()
                 one.process.send_signal(signal.SIGCONT)
             new = [
                 self.striking.start(program, self.database_uri, self.redis_uri, **self.settings)
@@ -47,6 +48,12 @@ class Crew:
 
     def find(self, pid: int) -> Worker:
         return next(one for some in self.processes.values() for one in some if one.process.pid == pid)
+
+    def tell(self) -> None:
+        """Print what each has said in this test: pytest shows it where one fails."""
+        for program, some in self.processes.items():
+            for one in some:
+                print(f"--- {program} {one.process.pid}", *one.lines, sep="\n")  # noqa: T201 - for people
 
     def kill(self) -> None:
         for some in self.processes.values():

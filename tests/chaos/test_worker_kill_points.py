@@ -48,9 +48,10 @@ def standing_crew(
 
 
 @pytest.fixture
-def crew(standing_crew: Crew) -> Crew:
+def crew(standing_crew: Crew) -> Iterator[Crew]:
     standing_crew.fill()
-    return standing_crew
+    yield standing_crew
+    standing_crew.tell()
 
 
 def everything(db: Database, run: Any) -> list[Any]:
