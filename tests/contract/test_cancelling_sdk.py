@@ -11,7 +11,7 @@ import httpx
 import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
-from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
+from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
 from api_setting import fetch, serve_api
 from api_worker import Worker, open_worker, write_graphs
@@ -93,6 +93,27 @@ async def test_cancel_without_waiting_is_answered_at_once(stage: Stage) -> None:
     assert await stage.status(thread_id) == "interrupted"
 
 
+async def test_join_of_a_run_under_way_tells_its_end(stage: Stage) -> None:
+    thread_id = await stage.thread()
+    run_id = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
+    async with stage.dozing(thread_id, run_id):
+        joined = asyncio.create_task(stage.client.runs.join(thread_id, run_id))
+        await stage.client.runs.cancel(thread_id, run_id)
+
+        assert await joined == {"parts": ["in", "first"]}
+
+
+async def test_rollback_without_waiting_leaves_nothing_either(stage: Stage) -> None:
+    thread_id = await stage.thread()
+    run_id = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
+    async with stage.dozing(thread_id, run_id):
+        await stage.client.runs.cancel(thread_id, run_id, action="rollback")
+
+    assert await stage.client.runs.list(thread_id) == []
+    assert await stage.client.threads.get_history(thread_id) == []
+    assert await stage.status(thread_id) == "idle"
+
+
 async def test_rollback_leaves_no_run_and_no_checkpoint(stage: Stage) -> None:
     thread_id = await stage.thread()
     run_id = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
@@ -161,6 +182,32 @@ async def test_new_run_displaces_the_one_under_way(
     assert [run["status"] for run in await stage.client.runs.list(thread_id)] == statuses
     assert await stage.status(thread_id) == "idle"
     assert stage.worker.waiting() == 0
+
+
+async def test_busy_thread_rejects_or_enqueues_as_it_is_told(stage: Stage) -> None:
+    thread_id = await stage.thread()
+    earlier = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
+    given = {"parts": ["new"]}
+    async with stage.dozing(thread_id, earlier):
+        with pytest.raises(ConflictError, match="already running a task"):
+            await stage.client.runs.create(thread_id, "steps", input=given, multitask_strategy="reject")
+        later = await stage.client.runs.create(thread_id, "steps", input=given, multitask_strategy="enqueue")
+        assert [run["status"] for run in await stage.client.runs.list(thread_id)] == ["pending", "running"]
+        assert stage.worker.waiting() == 0
+        await stage.client.runs.cancel(thread_id, earlier)
+
+    await stage.work()
+
+    joined: Any = await stage.client.runs.join(thread_id, later["run_id"])
+    assert joined["parts"] == ["in", "first", "new", "first", "second"]
+
+
+@pytest.mark.parametrize("host", ["10.0.0.8", "192.168.7.7", "127.0.0.1", "169.254.169.254", "[::1]"])
+async def test_webhook_to_a_private_address_is_refused(stage: Stage, host: str) -> None:
+    with pytest.raises(UnprocessableEntityError, match="webhook"):
+        await stage.client.runs.create(None, "steps", input={}, webhook=f"https://{host}/hook")
+    with pytest.raises(UnprocessableEntityError, match="webhook"):
+        await stage.client.crons.create("steps", schedule="* * * * *", input={}, webhook=f"https://{host}/hook")
 
 
 async def test_delayed_run_is_pending_until_its_time(stage: Stage) -> None:

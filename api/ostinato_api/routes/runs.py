@@ -129,7 +129,7 @@ async def join(thread_id: ThreadId, run_id: RunId, services: ServicesDep) -> Res
     """Give a run's values when it is over."""
     if not await queries.is_on_thread(services.pool, thread_id, run_id):
         raise runs.RunNotFoundError(run_id)
-    return Waited(partial(services.waiting.outcome, run_id))
+    return Waited(partial(runs.outcome, services, run_id))
 
 
 @router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
@@ -178,14 +178,14 @@ class Waited(StreamingResponse):
 
 
 async def _ended(waiting: Waiting, run_id: UUID) -> dict[str, Any]:
-    await waiting.outcome(run_id)
+    await waiting.end(run_id)
     return {}  # the JavaScript SDK reads a body
 
 
 def _waited(services: Services, run: NewRun, body: RunCreate) -> Waited:
     path = _path(run)
     headers = {"content-location": path, "location": f"{path}/join"}
-    outcome = partial(services.waiting.outcome, run.run_id)
+    outcome = partial(runs.outcome, services, run.run_id)
     if body.on_disconnect == "continue":
         return Waited(outcome, headers=headers)
     give_up = partial(cancelling.give_up, services, run.thread_id, run.run_id)

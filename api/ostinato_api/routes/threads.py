@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from ostinato_api import threads
+from ostinato_api import states, threads
 from ostinato_api.dependencies import CallerDep, PoolDep, SenderDep, ServicesDep, SessionDep
 from ostinato_api.extraction import parse_paths
 from ostinato_api.json_bodies import JsonRoute
@@ -23,11 +23,13 @@ async def create(body: ThreadCreate, services: ServicesDep, caller: CallerDep) -
 
 
 @router.post("/search", response_model=list[ThreadOut])
-async def search(body: ThreadSearch, session: SessionDep) -> Response:
+async def search(body: ThreadSearch, services: ServicesDep) -> Response:
     """List threads, newest first unless told otherwise."""
     fields = check_select(body.select, ThreadOut.model_fields)
     paths = parse_paths(body.extract)
-    rows, total = await page(session, threads.searched(body), limit=body.limit, offset=body.offset)
+    await states.refresh_all(services)
+    async with services.sessions() as session:
+        rows, total = await page(session, threads.searched(body), limit=body.limit, offset=body.offset)
     items = [ThreadOut.model_validate(row).model_dump(mode="json", include=fields) for row in rows]
     if paths:
         items = [item | {"extracted": threads.extracted(row, paths)} for item, row in zip(items, rows, strict=True)]
@@ -38,8 +40,10 @@ async def search(body: ThreadSearch, session: SessionDep) -> Response:
 
 
 @router.post("/count")
-async def count_matching(body: ThreadFilter, session: SessionDep) -> int:
+async def count_matching(body: ThreadFilter, services: ServicesDep, session: SessionDep) -> int:
     """Count the threads that a filter means."""
+    if body.values:
+        await states.refresh_all(services)
     return await count(session, threads.matching(body))
 
 
@@ -58,9 +62,9 @@ async def copy(thread_id: ThreadId, services: ServicesDep, caller: CallerDep) ->
 
 
 @router.get("/{thread_id}", response_model=ThreadOut)
-async def get(thread_id: ThreadId, session: SessionDep) -> Any:
+async def get(thread_id: ThreadId, services: ServicesDep) -> Any:
     """Read one thread."""
-    return await threads.get(session, thread_id)
+    return await threads.show(services, thread_id)
 
 
 @router.patch("/{thread_id}", response_model=ThreadOut)

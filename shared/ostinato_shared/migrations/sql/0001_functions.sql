@@ -226,6 +226,7 @@ BEGIN
         error = p_error,
         updated_at = clock_timestamp(),
         state_updated_at = clock_timestamp(),
+        state_stale_at = CASE WHEN p_values IS NULL THEN clock_timestamp() END,
         deleted_at = CASE WHEN r.on_completion = 'delete' AND NOT live THEN clock_timestamp() ELSE deleted_at END
     WHERE thread_id = r.thread_id;
     UPDATE firing SET outcome = p_status, ended_at = clock_timestamp(), error = p_error, output = p_output,
@@ -329,13 +330,16 @@ END $$;
 CREATE FUNCTION ostinato_delete_run(p_thread_id uuid, p_run_id uuid) RETURNS TABLE (next_run_id uuid)
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_firing uuid;
+    r run;
 BEGIN
     PERFORM FROM thread WHERE thread_id = p_thread_id AND deleted_at IS NULL FOR UPDATE;
     IF NOT FOUND THEN RETURN; END IF;
-    DELETE FROM run WHERE run_id = p_run_id AND thread_id = p_thread_id RETURNING firing_id INTO v_firing;
+    DELETE FROM run WHERE run_id = p_run_id AND thread_id = p_thread_id RETURNING * INTO r;
     IF NOT FOUND THEN RETURN; END IF;
+    IF r.status IN ('pending', 'running') AND r.attempt > 0 THEN  -- what it checkpointed stays
+        UPDATE thread SET state_stale_at = clock_timestamp() WHERE thread_id = p_thread_id;
+    END IF;
     UPDATE firing SET outcome = 'interrupted', reason = 'run_deleted', ended_at = clock_timestamp()
-    WHERE firing_id = v_firing AND outcome = 'started';
+    WHERE firing_id = r.firing_id AND outcome = 'started';
     RETURN QUERY SELECT ostinato_settle(p_thread_id, NULL, false);
 END $$;
