@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ostinato_beat import entries
-from ostinato_beat.entries import META, TOMBSTONE_SECONDS, Change, Claimed, Standing, key_of
+from ostinato_beat.entries import META, TOMBSTONE_SECONDS, Claimed, Standing, key_of
 from ostinato_shared.errors import OstinatoError
 from ostinato_shared.task_names import LATE_QUEUE, QUEUE
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from ostinato_beat.sync import Change
 
 LATE_LIMIT = 1000  # messages in the late queue; what has no room waits in the ledger for the sweep
 
