@@ -10,8 +10,7 @@ from beat_setting import NOON, TOKEN, Ground, held_ground
 from ostinato_beat import dispatch, lease, store, sync
 from ostinato_beat.entries import LOCK_KEY
 from ostinato_beat.lease import Lease
-from ostinato_beat.store import EntryStore, LeaseLostError
-from ostinato_beat.sync import Change
+from ostinato_beat.store import Change, EntryStore, LeaseLostError
 from ostinato_shared.ids import new_id
 from ostinato_shared.queries import ledger
 from taking_away import without_index
