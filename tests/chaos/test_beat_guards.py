@@ -23,13 +23,6 @@ OTHER = "another leader's"
 
 
 @pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
 def ground(database_uri: str, redis_uri: str) -> Iterator[Ground]:
     with held_ground(database_uri, redis_uri) as ground:
         yield ground

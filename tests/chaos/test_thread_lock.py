@@ -26,13 +26,6 @@ Meeting = Callable[[Statement, Statement], tuple[Any, Any]]
 
 
 @pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
 def without_lock(db: Database) -> Iterator[None]:
     with functions_without(db, dict.fromkeys(LOCKING, THREAD_LOCK)):
         yield

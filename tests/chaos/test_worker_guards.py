@@ -38,13 +38,6 @@ class Held:
 
 
 @pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
 def without_fence(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TOGETHER", "ALONE"):
         statement = getattr(checkpoint_writes, name)

@@ -18,12 +18,13 @@ from ostinato_beat.sweeping import Sweeper
 from ostinato_shared import broker
 from ostinato_shared.settings import Settings
 from worker_processes import SECONDS, Striking
-from worker_setting import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from uuid import UUID
+
+    from worker_setting import Database
 
 LEASE_SECONDS = 1.0
 ROUNDS = range(int(os.environ.get("OSTINATO_ROUNDS", "1")))
@@ -35,13 +36,6 @@ BEGUN = {
     "second": [(1, "first"), (1, "second"), (2, "second"), (2, "third")],
     "finish": [(1, "first"), (1, "second"), (1, "third")],
 }
-
-
-@pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
 
 
 @pytest.fixture

@@ -111,13 +111,6 @@ PAIRS: dict[str, tuple[Side, Side]] = {
 
 
 @pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    with closing(database.connection):
-        yield database
-
-
-@pytest.fixture
 def race(database_uri: str) -> Iterator[Callable[[Scene, Side, Side], tuple[Rows, Rows]]]:
     """What two statements come to that begin within a few milliseconds."""
     hands = [Database(database_uri) for _ in range(2)]
