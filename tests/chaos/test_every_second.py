@@ -39,13 +39,6 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
 def processes(tmp_path: Path, database_uri: str, redis_uri: str) -> Iterator[Processes]:
     with operated(tmp_path, database_uri, redis_uri) as processes:
         processes.start(*NAMES)

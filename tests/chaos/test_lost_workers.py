@@ -20,13 +20,6 @@ EXIT_STALLED = 70
 
 
 @pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
 def striking(tmp_path: Path) -> Striking:
     return Striking(tmp_path)
 

@@ -31,13 +31,6 @@ BEGUN = {
 }
 
 
-@pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
 @pytest.fixture(scope="module")
 def standing_crew(
     database_uri: str, valkey_server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory

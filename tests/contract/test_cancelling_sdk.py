@@ -1,69 +1,16 @@
 """Cancels, displacements, delays and disconnects through the official Python SDK, against an api and a worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from langgraph_sdk import get_client
-from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
-from api_setting import fetch, serve_api
-from api_worker import Worker, open_worker, write_graphs
-from ostinato_shared.settings import Settings
+from api_setting import fetch
+from sdk_stage import Stage
 
 DOZE: dict[str, Any] = {"assistant_id": "dozing", "input": {"parts": ["in"]}}
-
-
-@dataclass
-class Stage:
-    client: LangGraphClient
-    worker: Worker
-    url: str
-    settings: Settings
-
-    async def work(self, messages: int = 1) -> None:
-        await asyncio.to_thread(self.worker.work, messages)
-
-    async def thread(self) -> str:
-        return str((await self.client.threads.create())["thread_id"])
-
-    async def status(self, thread_id: str) -> str:
-        return (await self.client.threads.get(thread_id))["status"]
-
-    @asynccontextmanager
-    async def dozing(self, thread_id: str, run_id: str) -> AsyncIterator[asyncio.Task[None]]:
-        """The worker executes the run, whose first node is over; it must be brought to its end meanwhile."""
-        work = asyncio.create_task(self.work())
-        while (await self.client.threads.get_state(thread_id))["values"].get("parts", [])[-1:] != ["first"]:  # noqa: ASYNC110 - of a worker, which tells nobody
-            await asyncio.sleep(0.02)
-        assert (await self.client.runs.get(thread_id, run_id))["status"] == "running"
-        yield work
-        await work
-
-
-@pytest.fixture
-def settings(database_uri: str, redis_uri: str, tmp_path: Path) -> Settings:
-    config = write_graphs(tmp_path)
-    return Settings(database_uri=database_uri, redis_uri=redis_uri, config=config, slots=20, drain_seconds=0.2)
-
-
-@pytest.fixture
-def worker(settings: Settings) -> Iterator[Worker]:
-    with open_worker(settings) as worker:
-        yield worker
-
-
-@pytest.fixture
-async def stage(settings: Settings, worker: Worker) -> AsyncIterator[Stage]:
-    with serve_api(settings) as url:
-        async with get_client(url=url) as client:
-            yield Stage(client, worker, url, settings)
 
 
 async def test_cancelled_run_is_interrupted_and_its_thread_goes_on(stage: Stage) -> None:

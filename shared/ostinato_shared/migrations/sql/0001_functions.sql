@@ -287,9 +287,10 @@ BEGIN
     IF FOUND THEN RETURN QUERY SELECT 'pending', p_run_id; END IF;
 END $$;
 
--- Remove a thread's crons. A fire time that had come but was not dispatched gets its row: nothing is lost in silence.
-CREATE FUNCTION ostinato_remove_crons_of(p_thread_id uuid) RETURNS void LANGUAGE sql AS $$
-    WITH doomed AS (SELECT cron_id FROM cron WHERE thread_id = p_thread_id ORDER BY cron_id FOR UPDATE),
+-- Remove crons, by a user (null: each one's own), and tell why in their events; the ids of those that there were.
+-- A fire time that had come but was not dispatched gets its row: nothing is lost in silence, not even by a deletion.
+CREATE FUNCTION ostinato_remove_crons(p_cron_ids uuid[], p_user_id text, p_reason text) RETURNS SETOF uuid LANGUAGE sql AS $$
+    WITH doomed AS (SELECT cron_id FROM cron WHERE cron_id = ANY(p_cron_ids) ORDER BY cron_id FOR UPDATE),
     gone AS (DELETE FROM cron USING doomed WHERE cron.cron_id = doomed.cron_id RETURNING cron.*),
     settled AS (
         INSERT INTO firing (firing_id, cron_id, fire_time, outcome, reason, trigger, cron_revision, user_id,
@@ -301,18 +302,21 @@ CREATE FUNCTION ostinato_remove_crons_of(p_thread_id uuid) RETURNS void LANGUAGE
         ON CONFLICT DO NOTHING),
     told AS (INSERT INTO outbox (cron_id) SELECT cron_id FROM gone)
     INSERT INTO cron_event (cron_id, kind, revision, user_id, snapshot)
-    SELECT cron_id, 'deleted', revision, user_id, jsonb_build_object('reason', 'thread_deleted') FROM gone
+    SELECT cron_id, 'deleted', revision, coalesce(p_user_id, user_id), jsonb_build_object('reason', p_reason) FROM gone
+    RETURNING cron_id
 $$;
 
 -- Remove a thread with its crons, runs and checkpoints. `p_hidden`: the sweep purges what is hidden already. False: no such thread.
 CREATE FUNCTION ostinato_delete_thread(p_thread_id uuid, p_hidden boolean) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM ostinato_remove_crons_of(p_thread_id);
+    PERFORM ostinato_remove_crons(
+        ARRAY(SELECT cron_id FROM cron WHERE thread_id = p_thread_id), NULL, 'thread_deleted');
     PERFORM FROM thread WHERE thread_id = p_thread_id AND (deleted_at IS NOT NULL) = p_hidden FOR UPDATE;
     IF NOT FOUND THEN RETURN false; END IF;
     -- Those that were put on it while the lock was waited for: new ones, whose rows nobody holds.
-    PERFORM ostinato_remove_crons_of(p_thread_id);
+    PERFORM ostinato_remove_crons(
+        ARRAY(SELECT cron_id FROM cron WHERE thread_id = p_thread_id), NULL, 'thread_deleted');
     WITH gone AS (DELETE FROM run WHERE thread_id = p_thread_id RETURNING firing_id)
     UPDATE firing SET outcome = 'interrupted', reason = 'thread_deleted', ended_at = clock_timestamp()
     FROM gone WHERE firing.firing_id = gone.firing_id AND firing.outcome = 'started';
