@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from ostinato_api import states, threads
 from ostinato_api.dependencies import CallerDep, PoolDep, SenderDep, ServicesDep, SessionDep
+from ostinato_api.errors import CONFLICT, SENSELESS
 from ostinato_api.extraction import parse_paths
 from ostinato_api.json_bodies import JsonRoute
 from ostinato_api.pages import check_select, count, page
@@ -16,7 +17,7 @@ from ostinato_api.schemas.threads import ThreadCreate, ThreadFilter, ThreadOut, 
 router = APIRouter(route_class=JsonRoute, prefix="/threads", tags=["Threads"])
 
 
-@router.post("", response_model=ThreadOut)
+@router.post("", response_model=ThreadOut, responses=SENSELESS | CONFLICT)
 async def create(body: ThreadCreate, services: ServicesDep, caller: CallerDep) -> Any:
     """Create a thread; with `supersteps`, one that has a state already."""
     return await threads.create(services, body, user_id=caller)
@@ -47,7 +48,7 @@ async def count_matching(body: ThreadFilter, services: ServicesDep, session: Ses
     return await count(session, threads.matching(body))
 
 
-@router.post("/prune")
+@router.post("/prune", responses=SENSELESS)
 async def prune(body: ThreadPrune, services: ServicesDep) -> dict[str, int]:
     """Delete threads, or all of their history but its end."""
     pruned = await threads.prune(services, body)
