@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from worker_processes import SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,6 +34,8 @@ class Crew:
 
     def fill(self) -> None:
         """Replace the dead, wake the frozen, and wait until all are ready."""
+        for pid in self.striking.killed():
+            self.find(pid).process.wait(SECONDS)  # on a busy machine it takes a while to die
         self.striking.clean()
         for program, count in self.counts.items():
             kept = [one for one in self.processes[program] if one.process.poll() is None]

@@ -227,6 +227,10 @@ class Striking:
         """The processes that were struck."""
         return [int(token.name.rpartition("-")[2]) for token in self.folder.glob("struck-*")]
 
+    def killed(self) -> list[int]:
+        """Those of them that were killed."""
+        return [pid for pid in self.struck() if next(self.folder.glob(f"struck-*-{pid}")).read_text() == "SIGKILL"]
+
     def wait_for_strike(self) -> int:
         return int(wait_for(self.struck, seconds=SECONDS)[0])
 
