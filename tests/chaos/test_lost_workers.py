@@ -9,11 +9,11 @@ import pytest
 
 from beat_setting import wait_for
 from worker_processes import SECONDS, Striking, fire, wait_for_end
-from worker_setting import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from worker_setting import Database
 
 pytestmark = pytest.mark.usefixtures("sweeper")
 EXIT_STALLED = 70

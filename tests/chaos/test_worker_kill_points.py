@@ -13,12 +13,12 @@ import pytest
 
 from crew import Crew, serving
 from worker_processes import Striking, fire, wait_for_end
-from worker_setting import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ostinato_cli.embedded import EmbeddedValkey
+    from worker_setting import Database
 
 pytestmark = pytest.mark.usefixtures("sweeper")
 ROUNDS = range(int(os.environ.get("OSTINATO_ROUNDS", "1")))
