@@ -51,6 +51,7 @@ class Firing(Model):
     name: Mapped[str | None]
     run_id: Mapped[UUID | None]
     thread_id: Mapped[UUID | None]
+    input: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))  # while it is due: in place of the payload's
     due_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
