@@ -127,7 +127,7 @@ def _gap(fields: Fields, at: datetime, zone: ZoneInfo) -> str | None:
     change = f"On {_date(skipped)} the clock in {zone.key} is set forward, and {skipped:%H:%M} does not exist:"
     if fields.elapsed:
         return f"{change} the fire times of that gap are left out."
-    return f"{change} it fires at {at.astimezone(zone):%H:%M} instead."
+    return f"{change} it fires at {at.astimezone(zone):%H:%M}."
 
 
 def _fold(fields: Fields, at: datetime, zone: ZoneInfo) -> str | None:

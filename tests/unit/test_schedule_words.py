@@ -103,7 +103,7 @@ def test_a_clock_change_is_named_with_its_date_and_what_it_does() -> None:
     forward, back = lint("30 2 * * *", "Europe/Berlin", now=NOW)
 
     assert forward.text.startswith("On 28 March 2027 the clock in Europe/Berlin is set forward")
-    assert forward.text.endswith("it fires at 03:00 instead.")
+    assert forward.text.endswith("it fires at 03:00.")
     assert back.text.startswith("On 31 October 2027 the clock in Europe/Berlin is set back")
 
 
