@@ -1,0 +1,149 @@
+"""The crons page: figures, Score and list, live; on/off for each cron."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.routing import NoMatchFound
+
+from ostinato_api import crons
+from ostinato_api.dashboard import queries, rendering
+from ostinato_api.dashboard.page_route import PageRoute
+from ostinato_api.dashboard.svg.score import PAST, SLOT, draw_score
+from ostinato_api.dashboard.views import crons as views
+from ostinato_api.dashboard.views import score as score_views
+from ostinato_api.dependencies import CallerDep, ProjectDep, SenderDep, ServicesDep, SessionDep
+from ostinato_api.routes import system
+from ostinato_api.schemas.base import CronId
+from ostinato_api.schemas.crons import CronPatch
+
+router = APIRouter(route_class=PageRoute)
+
+LONGEST_SEARCH = 200
+LAST_PAGE = 100_000
+
+
+def filters(
+    *,
+    q: Annotated[str, Query(max_length=LONGEST_SEARCH)] = "",
+    label: Annotated[tuple[str, ...], Query(max_length=10)] = (),
+    show: queries.Show = queries.Show.ALL,
+    page: Annotated[int, Query(ge=1, le=LAST_PAGE)] = 1,
+) -> queries.CronFilters:
+    """What the list is asked for. NUL cannot be stored, so nothing is called so."""
+    return queries.CronFilters(
+        q.replace("\0", " ").strip(), tuple(each.replace("\0", "") for each in label), show, page
+    )
+
+
+FiltersDep = Annotated[queries.CronFilters, Depends(filters)]
+
+
+@router.get("/", name="ui_home")
+async def home(
+    request: Request, services: ServicesDep, session: SessionDep, filters: FiltersDep, *, check_db: bool = False
+) -> Response:
+    """The crons page for a browser; that the server answers for everybody else."""
+    first = request.headers.get("accept", "").partition(",")[0].partition(";")[0].strip().lower()
+    if first == "text/html":
+        return await show(request, session, services.project, filters)
+    answer = await system.ok(services, check_db=check_db)
+    return answer if isinstance(answer, Response) else JSONResponse(answer)
+
+
+@router.get("/ui/crons", name="ui_crons")
+async def show(request: Request, session: SessionDep, project: ProjectDep, filters: FiltersDep) -> Response:
+    """The whole page, or for htmx the list under other filters."""
+    values = await _list(session, filters)
+    if rendering.is_part(request):
+        return rendering.part(request, "parts/crons_list.html", "parts/crons_facets.html", swap=True, **values)
+    values |= {"stats": await _stats(session), "score": await _score(request, session)}
+    return rendering.page(request, "crons.html", swap=False, graph=next(iter(project.graphs), "agent"), **values)
+
+
+@router.get("/ui/crons/first", name="ui_crons_first")
+async def first(session: SessionDep) -> Response:
+    """Has an empty page loaded again once there is a cron."""
+    there = (await session.execute(queries.cron_rows().limit(1))).first()
+    return Response(status_code=204, headers={} if there is None else {"hx-refresh": "true"})
+
+
+@router.get("/ui/crons/stats", name="ui_crons_stats")
+async def stats(request: Request, session: SessionDep) -> Response:
+    """The figures at the top."""
+    return rendering.part(request, "parts/crons_stats.html", stats=await _stats(session))
+
+
+@router.get("/ui/crons/score", name="ui_crons_score")
+async def score(request: Request, session: SessionDep) -> Response:
+    """The Score."""
+    return rendering.part(request, "parts/crons_score.html", score=await _score(request, session))
+
+
+@router.post("/ui/crons/{cron_id}/pause", name="ui_cron_pause")
+async def pause(  # noqa: PLR0917 - FastAPI passes them by name
+    request: Request, cron_id: CronId, session: SessionDep, caller: CallerDep, sender: SenderDep, after: BackgroundTasks
+) -> Response:
+    """Switch a cron off; its row comes back."""
+    after.add_task(sender.wake_beat)
+    await crons.change(session, cron_id, CronPatch(enabled=False), user_id=caller)
+    return await _row(request, session, cron_id)
+
+
+@router.post("/ui/crons/{cron_id}/resume", name="ui_cron_resume")
+async def resume(  # noqa: PLR0917 - likewise
+    request: Request, cron_id: CronId, session: SessionDep, caller: CallerDep, sender: SenderDep, after: BackgroundTasks
+) -> Response:
+    """Switch a cron on; its row comes back."""
+    after.add_task(sender.wake_beat)
+    await crons.change(session, cron_id, CronPatch(enabled=True), user_id=caller)
+    return await _row(request, session, cron_id)
+
+
+async def _row(request: Request, session: SessionDep, cron_id: UUID) -> Response:
+    await session.flush()
+    found = (await session.execute(queries.cron(cron_id))).all()
+    firings = await session.execute(queries.last_firings([cron_id]))
+    return rendering.part(request, "parts/crons_row.html", row=views.rows(found, firings)[0])
+
+
+async def _list(session: SessionDep, filters: queries.CronFilters) -> dict[str, Any]:
+    found = (await session.execute(queries.crons(filters))).all()
+    firings = (await session.execute(queries.last_firings([cron.cron_id for cron, _ in found]))).all() if found else []
+    counts = (await session.execute(queries.segments(filters))).mappings().one()
+    labels = (await session.execute(queries.labels())).all()
+    return {
+        "filters": filters,
+        "rows": views.rows(found, firings),
+        "segments": views.segments(filters, dict(counts)),
+        "chips": views.chips(filters, labels),
+        "pager": views.pager(filters, counts[filters.show]),
+        "refresh": views.url(filters),
+    }
+
+
+async def _stats(session: SessionDep) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    figures = dict((await session.execute(queries.stats(now))).mappings().one())
+    coming = (await session.execute(queries.next_cron())).one_or_none()
+    following = None if coming is None else {"at": coming[0].next_run_date, "title": views.title_of(*coming)}
+    return figures | {"next": following}
+
+
+async def _score(request: Request, session: SessionDep) -> Any:
+    now = datetime.now(UTC)
+    found = (await session.execute(queries.lanes())).all()
+    if not found:
+        return None
+    ids = [cron.cron_id for cron, _ in found]
+    slots = (await session.execute(queries.score_marks(ids, since=now - PAST, until=now, slot=SLOT))).all()
+
+    def url_of(cron_id: UUID) -> str | None:
+        try:
+            return str(request.app.url_path_for("ui_cron", cron_id=cron_id))
+        except NoMatchFound:
+            return None
+
+    return draw_score(score_views.lanes(found, slots, now=now, url_of=url_of), now=now)
