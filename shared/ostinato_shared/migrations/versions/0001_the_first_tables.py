@@ -153,6 +153,7 @@ def _make_firing() -> None:
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("trigger", sa.String(), nullable=False),
         sa.Column("request_id", sa.String(), nullable=True),
+        sa.Column("request_digest", sa.String(), nullable=True),
         sa.Column("cron_revision", sa.Integer(), nullable=False),
         sa.Column("user_id", sa.String(), server_default="", nullable=False),
         sa.Column("assistant_id", sa.Uuid(), nullable=False),
@@ -191,6 +192,15 @@ def _make_firing() -> None:
         unique=True,
         postgresql_where=sa.text("request_id IS NOT NULL"),
     )
+    op.create_index(
+        "uq_firing_manual",
+        "firing",
+        ["cron_id", "request_id"],
+        unique=True,
+        postgresql_where=sa.text("trigger = 'manual'"),
+    )
+    op.create_index("ix_firing_cron_id_fire_time", "firing", ["cron_id", "fire_time", "firing_id"], unique=False)
+    op.create_index("ix_firing_fire_time", "firing", ["fire_time", "firing_id"], unique=False)
 
 
 def _make_outbox() -> None:
