@@ -4,20 +4,17 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.routing import NoMatchFound
 
-from ostinato_api import crons
 from ostinato_api.dashboard import queries, rendering
 from ostinato_api.dashboard.page_route import PageRoute
 from ostinato_api.dashboard.svg.score import PAST, SLOT, draw_score
 from ostinato_api.dashboard.views import crons as views
 from ostinato_api.dashboard.views import score as score_views
-from ostinato_api.dependencies import CallerDep, ProjectDep, SenderDep, ServicesDep, SessionDep
+from ostinato_api.dependencies import ProjectDep, ServicesDep, SessionDep
 from ostinato_api.routes import system
-from ostinato_api.schemas.base import CronId
-from ostinato_api.schemas.crons import CronPatch
 
 router = APIRouter(route_class=PageRoute)
 
@@ -79,34 +76,10 @@ async def stats(request: Request, session: SessionDep) -> Response:
 @router.get("/ui/crons/score", name="ui_crons_score")
 async def score(request: Request, session: SessionDep) -> Response:
     """The Score."""
-    return rendering.part(request, "parts/crons_score.html", score=await _score(request, session))
-
-
-@router.post("/ui/crons/{cron_id}/pause", name="ui_cron_pause")
-async def pause(  # noqa: PLR0917 - FastAPI passes them by name
-    request: Request, cron_id: CronId, session: SessionDep, caller: CallerDep, sender: SenderDep, after: BackgroundTasks
-) -> Response:
-    """Switch a cron off; its row comes back."""
-    after.add_task(sender.wake_beat)
-    await crons.change(session, cron_id, CronPatch(enabled=False), user_id=caller)
-    return await _row(request, session, cron_id)
-
-
-@router.post("/ui/crons/{cron_id}/resume", name="ui_cron_resume")
-async def resume(  # noqa: PLR0917 - likewise
-    request: Request, cron_id: CronId, session: SessionDep, caller: CallerDep, sender: SenderDep, after: BackgroundTasks
-) -> Response:
-    """Switch a cron on; its row comes back."""
-    after.add_task(sender.wake_beat)
-    await crons.change(session, cron_id, CronPatch(enabled=True), user_id=caller)
-    return await _row(request, session, cron_id)
-
-
-async def _row(request: Request, session: SessionDep, cron_id: UUID) -> Response:
-    await session.flush()
-    found = (await session.execute(queries.cron(cron_id))).all()
-    firings = await session.execute(queries.last_firings([cron_id]))
-    return rendering.part(request, "parts/crons_row.html", row=views.rows(found, firings)[0])
+    drawn = await _score(request, session)
+    if drawn is None:  # the last cron was deleted: the page is another one
+        return Response(status_code=204, headers={"hx-refresh": "true"})
+    return rendering.part(request, "parts/crons_score.html", score=drawn)
 
 
 async def _list(session: SessionDep, filters: queries.CronFilters) -> dict[str, Any]:

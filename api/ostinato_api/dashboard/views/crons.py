@@ -10,6 +10,8 @@ from urllib.parse import urlencode
 from ostinato_api.dashboard.queries import PAGE, CronFilters, Show
 from ostinato_api.dashboard.svg.strip import Bar, draw_strip
 from ostinato_api.dashboard.views.outcomes import FAILED
+from ostinato_shared.errors import InvalidError
+from ostinato_shared.schedule_words import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -102,10 +104,17 @@ def _row(cron: Cron, assistant: str | None, newest_first: Sequence[Any]) -> Cron
         title=title_of(cron, assistant),
         assistant=assistant or "deleted assistant",
         labels=labels_of(cron.metadata_),
-        words=cron.schedule,
+        words=_words(cron),
         strip=draw_strip(bars),
         p50=median_high(done) if done else None,
     )
+
+
+def _words(cron: Cron) -> str:
+    try:
+        return describe(cron.schedule, None)
+    except InvalidError:  # beat has parked it: the row says so
+        return cron.schedule
 
 
 def length(firing: Any) -> timedelta | None:
