@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PAGE: Final = 25  # rows
 STRIP: Final = 20  # firings of a cron in the list
 LANES: Final = 12  # crons in the Score
-LABELS: Final = 6  # chips
+LABELS: Final = 5  # chips
 LABEL_MARK: Final = "label:"
 
 FAILING: Final = Cron.consecutive_failures > 0
@@ -68,11 +68,9 @@ class CronFilters:
 
 def crons(filters: CronFilters) -> Select[*tuple[Any, ...]]:
     """One page of crons, failing first, then by name; `assistant` is its assistant's name."""
-    segment = SEGMENTS[filters.show]
-    conditions = filters.conditions if segment is None else [*filters.conditions, segment]
     return (
         cron_rows()
-        .where(*conditions)
+        .where(*_conditions(filters))
         .order_by(FAILING.desc(), func.lower(TITLE), Cron.cron_id)
         .limit(PAGE)
         .offset((filters.page - 1) * PAGE)
@@ -135,11 +133,10 @@ def next_cron() -> Select[*tuple[Any, ...]]:
     return cron_rows().where(ACTIVE).order_by(Cron.next_run_date, Cron.cron_id).limit(1)
 
 
-def lanes() -> Select[*tuple[Any, ...]]:
-    """The crons of the Score: failing ones, then those that fire soonest."""
-    return (
-        cron_rows().order_by(FAILING.desc(), ENDED, Cron.enabled.desc(), Cron.next_run_date, Cron.cron_id).limit(LANES)
-    )
+def lanes(filters: CronFilters) -> Select[*tuple[Any, ...]]:
+    """The crons of the Score: the first of the list, active ones before those that rest."""
+    found = cron_rows().where(*_conditions(filters))
+    return found.order_by(FAILING.desc(), ACTIVE.desc(), func.lower(TITLE), Cron.cron_id).limit(LANES)
 
 
 def cron_rows() -> Select[*tuple[Any, ...]]:
@@ -162,6 +159,11 @@ def score_marks(cron_ids: Sequence[UUID], *, since: datetime, until: datetime, s
         bindparam("cron_ids", list(cron_ids), type_=ARRAY(Uuid())),
         since=since, until=until, slot=slot.total_seconds(),
     )  # fmt: skip
+
+
+def _conditions(filters: CronFilters) -> list[ColumnElement[bool]]:
+    segment = SEGMENTS[filters.show]
+    return filters.conditions if segment is None else [*filters.conditions, segment]
 
 
 def _labelled(label: str) -> ColumnElement[bool]:

@@ -52,13 +52,17 @@ def is_part(request: Request) -> bool:
     return "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
 
 
-@pass_context
-def _route(context: Context, name: str, **path: Any) -> str | None:
+def path_of(request: Request, name: str, **path: Any) -> str | None:
     """The path of a page by its route's name; None when there is no such page, so that nothing links to it."""
     try:
-        return str(context["request"].app.url_path_for(name, **path))
+        return str(request.app.url_path_for(name, **path))
     except NoMatchFound:
         return None
+
+
+@pass_context
+def _route(context: Context, name: str, **path: Any) -> str | None:
+    return path_of(context["request"], name, **path)
 
 
 def _static(name: str) -> str:

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.routing import NoMatchFound
 
 from ostinato_api.dashboard import queries, rendering
 from ostinato_api.dashboard.page_route import PageRoute
@@ -20,6 +19,7 @@ router = APIRouter(route_class=PageRoute)
 
 LONGEST_SEARCH = 200
 LAST_PAGE = 100_000
+LIST_PARTS = ("parts/crons_list.html", "parts/crons_facets.html", "parts/crons_lanes.html")
 
 
 def filters(
@@ -53,33 +53,20 @@ async def home(
 @router.get("/ui/crons", name="ui_crons")
 async def show(request: Request, session: SessionDep, project: ProjectDep, filters: FiltersDep) -> Response:
     """The whole page, or for htmx the list under other filters."""
-    values = await _list(session, filters)
+    values = await _list(session, filters) | await _score(request, session, filters)
     if rendering.is_part(request):
-        return rendering.part(request, "parts/crons_list.html", "parts/crons_facets.html", swap=True, **values)
-    values |= {"stats": await _stats(session), "score": await _score(request, session)}
-    return rendering.page(request, "crons.html", swap=False, graph=next(iter(project.graphs), "agent"), **values)
-
-
-@router.get("/ui/crons/first", name="ui_crons_first")
-async def first(session: SessionDep) -> Response:
-    """Has an empty page loaded again once there is a cron."""
-    there = (await session.execute(queries.cron_rows().limit(1))).first()
-    return Response(status_code=204, headers={} if there is None else {"hx-refresh": "true"})
+        return rendering.part(request, *LIST_PARTS, swap=True, **values)
+    values |= {"stats": await _stats(session), "graph": next(iter(project.graphs), "agent")}
+    return rendering.page(request, "crons.html", swap=False, **values)
 
 
 @router.get("/ui/crons/stats", name="ui_crons_stats")
-async def stats(request: Request, session: SessionDep) -> Response:
-    """The figures at the top."""
-    return rendering.part(request, "parts/crons_stats.html", stats=await _stats(session))
-
-
-@router.get("/ui/crons/score", name="ui_crons_score")
-async def score(request: Request, session: SessionDep) -> Response:
-    """The Score."""
-    drawn = await _score(request, session)
-    if drawn is None:  # the last cron was deleted: the page is another one
+async def stats(request: Request, session: SessionDep, *, had: bool = False) -> Response:
+    """The figures at the top. `had` crons or not: with the first and without the last the page is another one."""
+    figures = await _stats(session)
+    if had != bool(figures["crons"]):
         return Response(status_code=204, headers={"hx-refresh": "true"})
-    return rendering.part(request, "parts/crons_score.html", score=drawn)
+    return rendering.part(request, "parts/crons_stats.html", stats=figures)
 
 
 async def _list(session: SessionDep, filters: queries.CronFilters) -> dict[str, Any]:
@@ -102,21 +89,17 @@ async def _stats(session: SessionDep) -> dict[str, Any]:
     figures = dict((await session.execute(queries.stats(now))).mappings().one())
     coming = (await session.execute(queries.next_cron())).one_or_none()
     following = None if coming is None else {"at": coming[0].next_run_date, "title": views.title_of(*coming)}
-    return figures | {"next": following}
+    return figures | {"next": following, "crons": figures["active"] + figures["paused"] + figures["ended"]}
 
 
-async def _score(request: Request, session: SessionDep) -> Any:
+async def _score(request: Request, session: SessionDep, filters: queries.CronFilters) -> dict[str, Any]:
     now = datetime.now(UTC)
-    found = (await session.execute(queries.lanes())).all()
-    if not found:
-        return None
+    found = (await session.execute(queries.lanes(filters))).all()
     ids = [cron.cron_id for cron, _ in found]
     slots = (await session.execute(queries.score_marks(ids, since=now - PAST, until=now, slot=SLOT))).all()
 
     def url_of(cron_id: UUID) -> str | None:
-        try:
-            return str(request.app.url_path_for("ui_cron", cron_id=cron_id))
-        except NoMatchFound:
-            return None
+        return rendering.path_of(request, "ui_cron", cron_id=cron_id)
 
-    return draw_score(score_views.lanes(found, slots, now=now, url_of=url_of), now=now)
+    lanes = score_views.lanes(found, slots, now=now, url_of=url_of)
+    return {"score": draw_score(lanes, now=now) if lanes else None}
