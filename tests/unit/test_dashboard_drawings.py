@@ -51,11 +51,11 @@ def test_a_strip_is_told_in_words() -> None:
     assert summary([]) == "No runs yet"
 
 
-def test_the_newest_run_stands_at_the_right_however_few_there_are() -> None:
+def test_bars_are_as_wide_however_few_there_are() -> None:
     few, many = (parse(draw_strip([bar("success")] * number)) for number in (3, 20))
 
-    rightmost = [max(float(rect.attrib["x"]) for rect in drawn.iter("rect")) for drawn in (few, many)]
-    assert rightmost[0] == rightmost[1]
+    assert few.attrib["viewBox"] == many.attrib["viewBox"]
+    assert [rect.attrib["x"] for rect in few.iter("rect")] == [rect.attrib["x"] for rect in many.iter("rect")][:3]
 
 
 def test_past_stands_left_of_now_and_the_future_right_of_it() -> None:

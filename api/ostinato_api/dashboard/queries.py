@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PAGE: Final = 25  # rows
 STRIP: Final = 20  # firings of a cron in the list
 LANES: Final = 12  # crons in the Score
-LABELS: Final = 5  # chips
+LABELS: Final = 4  # chips
 LABEL_MARK: Final = "label:"
 
 FAILING: Final = Cron.consecutive_failures > 0

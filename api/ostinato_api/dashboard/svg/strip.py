@@ -33,10 +33,9 @@ class Bar:
 
 
 def draw_strip(bars: Sequence[Bar]) -> Markup:
-    """The strip, oldest first, newest at the right."""
+    """The strip, oldest first; a cron that is new has few bars, from the left."""
     longest = max((bar.length for bar in bars if bar.length is not None), default=timedelta())
-    left = (SLOTS - len(bars)) * STEP
-    drawn = Markup().join(_bar(bar, left + index * STEP, longest) for index, bar in enumerate(bars))
+    drawn = Markup().join(_bar(bar, index * STEP, longest) for index, bar in enumerate(bars))
     return Markup('<svg class="strip" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         SLOTS * STEP - (STEP - WIDTH), HEIGHT, summary(bars), drawn
     )

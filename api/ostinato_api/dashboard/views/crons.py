@@ -33,7 +33,7 @@ class CronRow:
     assistant: str
     labels: Sequence[str]
     words: str
-    strip: Markup
+    strip: Markup | None
     p50: timedelta | None
 
     @property
@@ -105,7 +105,7 @@ def _row(cron: Cron, assistant: str | None, newest_first: Sequence[Any]) -> Cron
         assistant=assistant or "deleted assistant",
         labels=labels_of(cron.metadata_),
         words=_words(cron),
-        strip=draw_strip(bars),
+        strip=draw_strip(bars) if bars else None,
         p50=median_high(done) if done else None,
     )
 
