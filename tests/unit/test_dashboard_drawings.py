@@ -2,13 +2,15 @@
 
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from ostinato_api.dashboard import words
-from ostinato_api.dashboard.svg.score import LEFT, RIGHT, Lane, Mark, draw_score
+from ostinato_api.dashboard.svg.score import AHEAD, LEFT, RIGHT, SLOT, Lane, Mark, draw_score
 from ostinato_api.dashboard.svg.strip import HEIGHT, Bar, draw_strip, summary
 from ostinato_api.dashboard.views.outcomes import LOOKS
+from ostinato_api.dashboard.views.score import slots_from
 from ostinato_shared.models import Outcome
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
@@ -74,8 +76,16 @@ def test_a_lane_of_many_marks_is_drawn_as_ticks_but_its_failures_as_crosses() ->
     drawn = parse(draw_score([Lane("often", None, "", [*ticks, Mark(NOW, "bad", "1 failed")])], now=NOW))
 
     assert not list(drawn.iter("circle"))
-    assert len(drawn.findall(".//g[@class='m-ok']/rect")) == len(ticks)
+    assert drawn.findall(".//path[@class='ticks-ok']")[0].attrib["d"].count("M") == len(ticks)
     assert len(drawn.findall(".//g[@class='m-bad']/path")) == 1
+
+
+def test_coming_times_are_one_a_slot_however_often_a_cron_fires() -> None:
+    every_second, daily = (slots_from(schedule, None, NOW) for schedule in ("* * * * * *", "30 12 * * *"))
+
+    assert all(later - earlier == SLOT for earlier, later in pairwise(every_second))
+    assert every_second[-1] - NOW == AHEAD
+    assert daily == (NOW,)
 
 
 def test_hostile_names_stay_text_in_drawings() -> None:

@@ -79,9 +79,24 @@ def _lane(lane: Lane, index: int, now: datetime) -> Markup:
     if lane.url is not None:
         label = Markup('<a href="{}">{}</a>').format(lane.url, label)
     line = Markup('<line class="lane" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, RIGHT, y, y)
-    dense = _is_dense(lane.marks)
-    marks = Markup().join(_mark(mark, _x(mark.at, now), y, dense=dense) for mark in lane.marks)
+    marks = _crowd(lane.marks, y, now) if _is_dense(lane.marks) else _notes(lane.marks, y, now)
     return Markup("<g>{}{}{}{}</g>").format(label, line, marks, _edge(lane, y))
+
+
+def _crowd(marks: Sequence[Mark], y: int, now: datetime) -> Markup:
+    """Ticks, one path a kind; failures and skips keep their shapes and words."""
+    paths = [_ticks(kind, [mark for mark in marks if mark.kind == kind], y, now) for kind in ("next", "ok", "run")]
+    return Markup().join([*paths, _notes([mark for mark in marks if mark.kind in {"bad", "skip"}], y, now)])
+
+
+def _ticks(kind: str, marks: Sequence[Mark], y: int, now: datetime) -> Markup:
+    tall = 8 if kind == "next" else 10
+    path = "".join(f"M{_x(mark.at, now):g} {y - tall // 2}v{tall}" for mark in marks)
+    return Markup('<path class="ticks-{}" d="{}"/>').format(kind, path) if path else Markup()
+
+
+def _notes(marks: Sequence[Mark], y: int, now: datetime) -> Markup:
+    return Markup().join(_note(mark, _x(mark.at, now), y) for mark in marks)
 
 
 def _is_dense(marks: Sequence[Mark]) -> bool:
@@ -100,27 +115,18 @@ def _edge(lane: Lane, y: int) -> Markup:
     return Markup()
 
 
-def _mark(mark: Mark, x: float, y: int, *, dense: bool) -> Markup:
-    shape = (_tick if dense and mark.kind not in {"bad", "skip"} else _note)(mark.kind, x, y)
+def _note(mark: Mark, x: float, y: int) -> Markup:
     return Markup('<g class="m-{}" data-at="{}"><title>{}</title>{}</g>').format(
-        mark.kind, mark.at.isoformat(), mark.text, shape
+        mark.kind, mark.at.isoformat(), mark.text, _shape(mark.kind, x, y)
     )
 
 
-def _tick(kind: str, x: float, y: int) -> Markup:
-    tall = 8 if kind == "next" else 10
-    wide = 1.2 if kind == "next" else 2.2
-    return Markup('<rect x="{}" y="{}" width="{}" height="{}" rx=".6"/>').format(
-        round(x - wide / 2, 1), y - tall // 2, wide, tall
-    )
-
-
-def _note(kind: str, x: float, y: int) -> Markup:
+def _shape(kind: str, x: float, y: int) -> Markup:
     if kind == "bad":
-        return Markup('<path d="M{} {}l8 8m0-8l-8 8"/>').format(x - 4, y - 4)
+        return Markup('<path d="M{:g} {}l8 8m0-8l-8 8"/>').format(x - 4, y - 4)
     if kind == "skip":
-        return Markup('<rect x="{}" y="{}" width="8" height="8" rx="1.5"/>').format(x - 4, y - 4)
-    return Markup('<circle cx="{}" cy="{}" r="4"/>').format(x, y)
+        return Markup('<rect x="{:g}" y="{}" width="8" height="8" rx="1.5"/>').format(x - 4, y - 4)
+    return Markup('<circle cx="{:g}" cy="{}" r="4"/>').format(x, y)
 
 
 def _now(now: datetime, height: int) -> Markup:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ostinato_api.dashboard.svg.score import AHEAD, SLOT, Lane, Mark
 from ostinato_api.dashboard.views.crons import title_of
 from ostinato_shared.errors import InvalidError
-from ostinato_shared.firetimes import next_fire_time
+from ostinato_shared.firetimes import SECOND, next_fire_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -53,21 +54,22 @@ def past(slot: Any) -> Mark:
 
 def ahead(cron: Cron, *, now: datetime) -> Iterator[datetime]:
     """The coming fire times, at most one a slot."""
+    if cron.next_run_date is None:
+        return
     until = now + AHEAD if cron.end_time is None else min(now + AHEAD, cron.end_time)
-    at = cron.next_run_date
-    for _ in range(MOST):
-        if at is None or at > until:
-            return
-        if at >= now:
-            yield at
-        following = _next(cron, at)
-        if following is not None and following - at < SLOT:  # a dense one: the first of the next slot will do
-            following = _next(cron, at + SLOT)
-        at = following
+    yield from (at for at in slots_from(cron.schedule, cron.timezone, cron.next_run_date) if now <= at <= until)
 
 
-def _next(cron: Cron, after: datetime) -> datetime | None:
-    try:
-        return next_fire_time(cron.schedule, cron.timezone, after=after)
-    except InvalidError:  # parked by beat: the list says so
-        return None
+@lru_cache(maxsize=256)
+def slots_from(schedule: str, timezone: str | None, first: datetime) -> tuple[datetime, ...]:
+    """`first` and what follows in a window's length, each at least a slot after the one before."""
+    times = [first]
+    while len(times) <= MOST:
+        try:
+            following = next_fire_time(schedule, timezone, after=times[-1] + SLOT - SECOND)
+        except InvalidError:  # parked by beat: the list says so
+            break
+        if following is None or following > first + AHEAD:
+            break
+        times.append(following)
+    return tuple(times)
