@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from starlette.routing import NoMatchFound
 
 from ostinato_api.dashboard import words
+from ostinato_api.dashboard.views.outcomes import look
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -86,7 +87,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"route": _route, "static": _static, "TABS": TABS}
-    made.filters |= words.FILTERS
+    made.filters |= {**words.FILTERS, "look": look}
     return made
 
 

@@ -126,6 +126,18 @@
   });
   document.body.addEventListener("toast", (event) => toast(event.detail.value)); // HX-Trigger: {"toast": "…"}
 
+  // --- copy what another element says
+  document.addEventListener("click", async (event) => {
+    const copier = event.target.closest("[data-copy]");
+    if (!copier) return;
+    try {
+      await navigator.clipboard.writeText($(copier.dataset.copy).textContent);
+      toast("Copied.");
+    } catch {
+      toast("✕ The browser does not let pages copy here.", "bad");
+    }
+  });
+
   // --- live: no refresh while a pointer is down, else what it presses would be exchanged under it
   let pressed = false;
   document.addEventListener("pointerdown", () => (pressed = true));
