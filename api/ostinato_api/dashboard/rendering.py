@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
@@ -15,7 +17,7 @@ from ostinato_api.dashboard import words
 from ostinato_api.dashboard.views.outcomes import look
 
 if TYPE_CHECKING:
-    from fastapi import Request
+    from fastapi import FastAPI, Request
     from jinja2.runtime import Context
 
 # No script, style or picture but the server's own files, nothing inline; no page shows ours in a frame.
@@ -55,10 +57,25 @@ def is_part(request: Request) -> bool:
 
 def path_of(request: Request, name: str, **path: Any) -> str | None:
     """The path of a page by its route's name; None when there is no such page, so that nothing links to it."""
+    pattern = _pattern(request.app, name, tuple(path))
+    if pattern is None:
+        return None
+    for part_name, value in path.items():
+        pattern = pattern.replace(_mark(part_name), quote(str(value), safe=""))
+    return pattern
+
+
+@lru_cache(maxsize=256)
+def _pattern(app: FastAPI, name: str, parts: tuple[str, ...]) -> str | None:
+    """The path with marks for its parts, kept: for each of hundreds the router would look at all its routes."""
     try:
-        return str(request.app.url_path_for(name, **path))
+        return str(app.url_path_for(name, **{part_name: _mark(part_name) for part_name in parts}))
     except NoMatchFound:
         return None
+
+
+def _mark(part_name: str) -> str:
+    return f"~{part_name}~"
 
 
 @pass_context
