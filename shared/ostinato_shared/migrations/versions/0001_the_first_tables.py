@@ -200,7 +200,9 @@ def _make_firing() -> None:
         postgresql_where=sa.text("trigger = 'manual'"),
     )
     op.create_index("ix_firing_cron_id_fire_time", "firing", ["cron_id", "fire_time", "firing_id"], unique=False)
-    op.create_index("ix_firing_fire_time", "firing", ["fire_time", "firing_id"], unique=False)
+    op.create_index(
+        "ix_firing_fire_time", "firing", ["fire_time", "firing_id"], unique=False, postgresql_include=["outcome"]
+    )
 
 
 def _make_outbox() -> None:
