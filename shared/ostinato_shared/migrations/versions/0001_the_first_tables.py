@@ -29,7 +29,8 @@ def upgrade() -> None:
     _make_webhook_delivery()
     op.get_bind().exec_driver_sql("SET LOCAL check_function_bodies = off")  # checkpoint tables come after
     for name in ("0001_functions.sql", "0001_cancelling.sql", "0001_guards.sql"):
-        op.get_bind().exec_driver_sql((SQL / name).read_text(encoding="utf-8"))
+        text = (SQL / name).read_text(encoding="utf-8")
+        op.get_bind().exec_driver_sql(text.replace("%", "%%"))  # else the driver takes %s for a place of its own
 
 
 def _make_assistant() -> None:
