@@ -80,9 +80,7 @@ def browser() -> Iterator[Browser]:
 class Visitor:
     """One person at a page: complaints of the browser and requests to elsewhere are gathered."""
 
-    def __init__(
-        self, browser: Browser, url: str, *, width: int = 1360, height: int = 900, theme: str = "light"
-    ) -> None:
+    def __init__(self, browser: Browser, url: str, *, width: int = 1360, theme: str = "light") -> None:
         self.url = url
         self.complaints: list[str] = []
         context = browser.new_context(
