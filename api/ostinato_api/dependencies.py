@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ostinato_api.dashboard.feed import Feed
 from ostinato_api.keys import CALLER
+from ostinato_api.metrics.ledger import Tally
 from ostinato_api.waiting import Waiting
 from ostinato_shared.broker import connect_async
 from ostinato_shared.database import make_engine, make_pool
@@ -75,6 +76,7 @@ class Services:
     sender: Sender
     waiting: Waiting
     feed: Feed
+    tally: Tally
 
     def stop_waiting(self) -> None:
         """End the answers that may last for hours: the process stops, and clients ask again."""
@@ -94,7 +96,7 @@ async def open_services(settings: Settings, project: Project) -> AsyncIterator[S
         async with Waiting(pool, redis).listening() as waiting:
             feed = Feed(pool)
             try:
-                yield Services(settings, project, sessions, pool, redis, Sender(redis), waiting, feed)
+                yield Services(settings, project, sessions, pool, redis, Sender(redis), waiting, feed, Tally())
             finally:
                 await feed.close()
     finally:
