@@ -92,7 +92,7 @@
 
   // --- keys: / searches, n makes a new cron
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select")) return;
     const goal = { "/": $("#q"), n: $("#new") }[event.key];
     if (!goal) return;
     event.preventDefault();
@@ -126,12 +126,14 @@
   });
   document.body.addEventListener("toast", (event) => toast(event.detail.value)); // HX-Trigger: {"toast": "…"}
 
-  // --- live: no refresh while a pointer is down, else what it presses would be exchanged under it
+  // --- live: no refresh while a pointer is down or an act is under way, else its control would be exchanged under it,
+  // and its answer told to nobody. The act itself brings the next refresh.
   let pressed = false;
   document.addEventListener("pointerdown", () => (pressed = true));
   for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, () => (pressed = false));
   document.body.addEventListener("htmx:beforeSwap", (event) => {
-    if (pressed && event.detail.requestConfig.triggeringEvent?.type === "sse:changed") event.detail.shouldSwap = false;
+    const live = event.detail.requestConfig.triggeringEvent?.type === "sse:changed";
+    if (live && (pressed || $("[hx-post].htmx-request"))) event.detail.shouldSwap = false;
   });
 
   // After a gap in the stream whatever was missed is fetched.
