@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Final
 from ostinato_shared.task_names import FIRE_CRON, LEADER_KEY, QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ostinato_shared.queries.sync import CronRow
 
 PREFIX: Final = "redbeat:"  # RedBeat's own default
@@ -74,15 +72,6 @@ class Standing:
     rev: int | None = None
     nominal: int | None = None
     score: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An entry to write, or to remove if it has a rev only; holds while the entry's rev is the seen one."""
-
-    cron_id: str
-    seen: str
-    fields: Sequence[str]
 
 
 def key_of(cron_id: str) -> str:

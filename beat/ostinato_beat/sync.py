@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from psycopg.rows import args_row, scalar_row, tuple_row
 
-from ostinato_beat.entries import GONE, Change, Standing, written
+from ostinato_beat.entries import GONE, Standing, written
+from ostinato_beat.store import Change
 from ostinato_shared.queries import sync as queries
 from ostinato_shared.queries.sync import CronRow
 

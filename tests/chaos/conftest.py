@@ -1,10 +1,31 @@
+"""What several of these tests stand on: a sweep for short leases, and a whole installation with its own servers."""
+
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from redis import Redis
 
+from beat_setting import TOKEN
+from ostinato_beat.entries import LOCK_KEY
+from ostinato_beat.sweeping import Sweeper
+from ostinato_shared.settings import Settings
 from server_faults import Installation, installation
+
+LEASE_SECONDS = 1.0  # of the workers that a test starts
+
+
+@pytest.fixture
+def sweeper(database_uri: str, redis_uri: str) -> Iterator[None]:
+    """The leader's sweep, for short leases."""
+    with Redis.from_url(redis_uri) as client:
+        client.set(LOCK_KEY, TOKEN)
+    settings = Settings(database_uri=database_uri, redis_uri=redis_uri, lease_seconds=LEASE_SECONDS)
+    sweeper = Sweeper(settings, token=lambda: TOKEN)
+    sweeper.start()
+    yield
+    sweeper.close()
 
 
 @pytest.fixture(scope="package")

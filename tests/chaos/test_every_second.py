@@ -21,11 +21,12 @@ from redis import Redis
 
 from beat_setting import wait_for
 from operator_processes import SECONDS, Processes, operated
-from worker_setting import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from worker_setting import Database
 
 LONG_SECONDS = 300 if os.environ.get("OSTINATO_LONG") else 0
 INPUT = {"messages": [{"role": "user", "content": "What time is it?"}]}
@@ -36,13 +37,6 @@ SELECT firing_id, extract(epoch FROM fire_time)::bigint AS first, extract(epoch 
 FROM firing WHERE cron_id = %s ORDER BY fire_time
 """
 pytestmark = pytest.mark.timeout(900)
-
-
-@pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
 
 
 @pytest.fixture

@@ -2,9 +2,12 @@
 
 import time
 
+import pytest
 import structlog
 
 from server_faults import BAR_SECONDS, Installation
+
+pytestmark = pytest.mark.xdist_group("stack")  # one installation serves them all
 
 log = structlog.get_logger()  # the figures, seen with `pytest -s`
 

@@ -3,10 +3,13 @@
 import os
 import time
 
+import pytest
 import structlog
 
 from beat_setting import wait_for
 from server_faults import BAR_SECONDS, SECONDS, Installation
+
+pytestmark = pytest.mark.xdist_group("stack")  # one installation serves them all
 
 log = structlog.get_logger()  # the figures, seen with `pytest -s`
 

@@ -10,6 +10,8 @@ from beat_setting import wait_for
 from ostinato_beat.entries import SCHEDULE_KEY, key_of
 from server_faults import BAR_SECONDS, SECONDS, Installation
 
+pytestmark = pytest.mark.xdist_group("stack")  # one installation serves them all
+
 log = structlog.get_logger()  # the figures, seen with `pytest -s`
 ONCE = "0 0 1 1 *"
 # Of a cron's row, what the api never writes: how the firing ends, its reason, its error.

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from starlette.routing import NoMatchFound
 
 from ostinato_api.dashboard import words
+from ostinato_api.dashboard.views.outcomes import look
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -103,7 +104,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"route": _route, "static": _static, "TABS": TABS}
-    made.filters |= words.FILTERS
+    made.filters |= {**words.FILTERS, "look": look}
     return made
 
 

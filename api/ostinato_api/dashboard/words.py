@@ -23,6 +23,11 @@ def when(at: datetime, zone: str | None = None) -> Markup:
     return _time(at, "full", f"{at.astimezone(UTC):%a %d %b, %H:%M} UTC", zone)
 
 
+def exact(at: datetime, zone: str | None = None) -> Markup:
+    """Likewise to the second: for schedules that have seconds."""
+    return _time(at, "exact", f"{at.astimezone(UTC):%a %d %b, %H:%M:%S} UTC", zone)
+
+
 def clock(at: datetime, zone: str | None = None) -> Markup:
     """An instant of today as `<time>`, to the second."""
     return _time(at, "clock", f"{at.astimezone(UTC):%H:%M:%S} UTC", zone)
@@ -87,5 +92,5 @@ def _time(at: datetime, form: str, text: str, zone: str | None) -> Markup:
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
-    word.__name__: word for word in (when, clock, ago, distance, span, took, milliseconds, number, percent)
+    word.__name__: word for word in (when, exact, clock, ago, distance, span, took, milliseconds, number, percent)
 }

@@ -11,11 +11,7 @@ from ostinato_shared.models import Cron
 if TYPE_CHECKING:
     from uuid import UUID
 
-REMOVE = "SELECT ostinato_remove_crons(:cron_ids, :user_id, 'deleted')"
-REMOVE_OF_ASSISTANT = """
-    SELECT ostinato_remove_crons(
-        ARRAY(SELECT cron_id FROM cron WHERE assistant_id = :assistant_id), :user_id, 'assistant_deleted')
-"""
+REMOVE = "SELECT ostinato_remove_crons(ARRAY(SELECT cron_id FROM cron WHERE {condition}), :user_id, :reason)"
 
 
 def locked(cron_id: UUID) -> Select[Cron]:
@@ -25,9 +21,11 @@ def locked(cron_id: UUID) -> Select[Cron]:
 
 def remove(cron_id: UUID, *, user_id: str) -> TextClause:
     """Delete one cron, with its event and its outbox row. No row comes back when there is none."""
-    return text(REMOVE).bindparams(cron_ids=[cron_id], user_id=user_id)
+    bound = text(REMOVE.format(condition="cron_id = :cron_id"))
+    return bound.bindparams(cron_id=cron_id, user_id=user_id, reason="deleted")
 
 
 def remove_of_assistant(assistant_id: UUID, *, user_id: str) -> TextClause:
     """Likewise all crons of an assistant; the ids of those that there were come back."""
-    return text(REMOVE_OF_ASSISTANT).bindparams(assistant_id=assistant_id, user_id=user_id)
+    bound = text(REMOVE.format(condition="assistant_id = :assistant_id"))
+    return bound.bindparams(assistant_id=assistant_id, user_id=user_id, reason="assistant_deleted")

@@ -15,6 +15,8 @@ from ostinato_shared.broker import fire_message
 
 router = APIRouter(route_class=PageRoute)
 
+ACTED = '{"acted": ""}'  # parts of a page that show more than the row fetch themselves again
+
 
 @router.post("/ui/crons/{cron_id}/pause", name="ui_cron_pause")
 async def pause(  # noqa: PLR0917 - FastAPI passes them by name
@@ -45,7 +47,7 @@ async def trigger(  # noqa: PLR0917 - likewise
     message = fire_message(cron_id=cron_id, fire_time=firing.fire_time, firing_id=firing.firing_id, name=firing.name)
     after.add_task(sender.send, message)
     answer = await _row(request, session, cron_id)
-    answer.headers["hx-trigger"] = '{"toast": "Firing now."}'
+    answer.headers["hx-trigger"] = '{"acted": "", "toast": "Firing now."}'
     return answer
 
 
@@ -53,4 +55,6 @@ async def _row(request: Request, session: SessionDep, cron_id: UUID) -> Response
     await session.flush()
     found: Any = (await session.execute(queries.cron(cron_id))).all()
     firings = (await session.execute(queries.last_firings([cron_id]))).all()
-    return rendering.part(request, "parts/crons_row.html", row=views.rows(found, firings)[0])
+    answer = rendering.part(request, "parts/crons_row.html", row=views.rows(found, firings)[0])
+    answer.headers["hx-trigger"] = ACTED
+    return answer

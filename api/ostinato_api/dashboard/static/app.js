@@ -8,6 +8,7 @@
   // --- times: <time datetime data-form data-zone>, and [data-at] in drawings
   const FORMS = {
     full: { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+    exact: { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
     clock: { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
     hour: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   };
@@ -125,6 +126,18 @@
     if (byPerson(event)) toast("✕ The server does not answer.", "bad");
   });
   document.body.addEventListener("toast", (event) => toast(event.detail.value)); // HX-Trigger: {"toast": "…"}
+
+  // --- copy what another element says
+  document.addEventListener("click", async (event) => {
+    const copier = event.target.closest("[data-copy]");
+    if (!copier) return;
+    try {
+      await navigator.clipboard.writeText($(copier.dataset.copy).textContent);
+      toast("Copied.");
+    } catch {
+      toast("✕ The browser does not let pages copy here.", "bad");
+    }
+  });
 
   // --- live: no refresh while a pointer is down or an act is under way, else its control would be exchanged under it,
   // and its answer told to nobody. The act itself brings the next refresh.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ostinato_shared.models import Cron
 
+FIELDS_TO_THE_MINUTE = 5
 SHOWN_LABELS = 4
 LABEL_LENGTH = 40  # characters of name=value
 
@@ -43,6 +44,11 @@ class CronRow:
     @property
     def zone(self) -> str:
         return self.cron.timezone or "UTC"
+
+    @property
+    def seconds(self) -> bool:
+        """Whether its fire times are told to the second."""
+        return len(self.cron.schedule.split()) > FIELDS_TO_THE_MINUTE
 
     @property
     def failing(self) -> bool:

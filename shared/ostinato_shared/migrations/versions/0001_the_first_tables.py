@@ -28,8 +28,9 @@ def upgrade() -> None:
     _make_run()
     _make_webhook_delivery()
     op.get_bind().exec_driver_sql("SET LOCAL check_function_bodies = off")  # checkpoint tables come after
-    for name in ("0001_functions.sql", "0001_cancelling.sql"):
-        op.get_bind().exec_driver_sql((SQL / name).read_text(encoding="utf-8"))
+    for name in ("0001_functions.sql", "0001_cancelling.sql", "0001_guards.sql"):
+        text = (SQL / name).read_text(encoding="utf-8")
+        op.get_bind().exec_driver_sql(text.replace("%", "%%"))  # else the driver takes %s for a place of its own
 
 
 def _make_assistant() -> None:
@@ -244,18 +245,20 @@ def _make_thread() -> None:
         sa.Column(
             "state_updated_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
+        sa.Column("state_stale_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("status IN ('idle', 'busy', 'interrupted', 'error')", name=op.f("ck_thread_status")),
         sa.PrimaryKeyConstraint("thread_id", name=op.f("pk_thread")),
     )
     op.create_index(op.f("ix_thread_created_at"), "thread", ["created_at"], unique=False)
-    op.create_index(
-        "ix_thread_deleted_at",
-        "thread",
-        ["deleted_at"],
-        unique=False,
-        postgresql_where=sa.text("deleted_at IS NOT NULL"),
-    )
+    for column in ("deleted_at", "state_stale_at"):
+        op.create_index(
+            f"ix_thread_{column}",
+            "thread",
+            [column],
+            unique=False,
+            postgresql_where=sa.text(f"{column} IS NOT NULL"),
+        )
     op.create_index(
         "ix_thread_metadata",
         "thread",
