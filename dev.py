@@ -53,7 +53,7 @@ def test(arguments: list[str]) -> int:
     if missing:
         print(f"\n!!! Not on this machine: {', '.join(missing)}. Tests that need them are skipped.\n")
     failed = [" ".join(words) for words in CHECKS if run(*words) != 0]
-    failed += ["pytest"] if run("pytest", "-n", "auto", *arguments) != 0 else []
+    failed += ["pytest"] if run("pytest", "-n", "auto", "--dist", "loadgroup", *arguments) != 0 else []
     print(f"\nFailed: {', '.join(failed)}" if failed else "\nAll checks and tests passed.")
     return 1 if failed else 0
 

@@ -48,6 +48,14 @@ def ask(state: Parts) -> Parts:
     return {"answer": interrupt({"question": "go on?"})}
 
 
+def ask_left(state: Parts) -> Parts:
+    return {"parts": [interrupt("left?")]}
+
+
+def ask_right(state: Parts) -> Parts:
+    return {"parts": [interrupt("right?")]}
+
+
 def fail(state: Parts) -> Parts:
     raise ValueError("boom: x")
 
@@ -75,6 +83,10 @@ steps = chain(Parts, first=first, second=second)
 asker = chain(Parts, first=first, ask=ask)
 dozing = chain(Parts, first=first, doze=doze)
 failing = chain(Parts, first=first, fail=fail)
+askers = StateGraph(Parts)
+for ask_aside in (ask_left, ask_right):
+    askers.add_node(ask_aside)
+    askers.add_edge(START, ask_aside.__name__)
 outer = chain(Parts, before=first, inner=chain(Parts, first=first, ask=ask))
 chatter = chain(MessagesState, chat=chat)
 
@@ -88,7 +100,7 @@ def picky(config: dict) -> Any:
     assert config["configurable"]["model"]
     return chain(Parts, first=first)
 """
-NAMES = ("steps", "asker", "failing", "outer", "chatter", "dozing", "factory", "picky")
+NAMES = ("steps", "asker", "askers", "failing", "outer", "chatter", "dozing", "factory", "picky")
 
 
 def write_graphs(folder: Path) -> Path:

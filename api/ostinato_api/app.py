@@ -50,4 +50,5 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     add_dashboard(app)
+    app.state.routes = [route for router in ROUTERS for route in router.routes]
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis import Redis
-
-    from ostinato_beat.sync import Change
 
 LATE_LIMIT = 1000  # messages in the late queue; what has no room waits in the ledger for the sweep
 
@@ -40,6 +39,15 @@ class Move(NamedTuple):
     rev: str
     kind: str  # move, park, remove
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An entry to write, or to remove if it has a rev only; holds while the entry's rev is the seen one."""
+
+    cron_id: str
+    seen: str
+    fields: Sequence[str]
 
 
 class EntryStore:

@@ -236,18 +236,20 @@ def _make_thread() -> None:
         sa.Column(
             "state_updated_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
+        sa.Column("state_stale_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("status IN ('idle', 'busy', 'interrupted', 'error')", name=op.f("ck_thread_status")),
         sa.PrimaryKeyConstraint("thread_id", name=op.f("pk_thread")),
     )
     op.create_index(op.f("ix_thread_created_at"), "thread", ["created_at"], unique=False)
-    op.create_index(
-        "ix_thread_deleted_at",
-        "thread",
-        ["deleted_at"],
-        unique=False,
-        postgresql_where=sa.text("deleted_at IS NOT NULL"),
-    )
+    for column in ("deleted_at", "state_stale_at"):
+        op.create_index(
+            f"ix_thread_{column}",
+            "thread",
+            [column],
+            unique=False,
+            postgresql_where=sa.text(f"{column} IS NOT NULL"),
+        )
     op.create_index(
         "ix_thread_metadata",
         "thread",
@@ -271,6 +273,9 @@ def _make_worker() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("blocked_by", sa.Uuid(), nullable=True),
+        sa.Column("loop_lag_ms", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("blocked_graph", sa.String(), nullable=True),
+        sa.Column("blocked_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("worker_id", name=op.f("pk_worker")),
     )
 
