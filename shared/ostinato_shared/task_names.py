@@ -13,3 +13,5 @@ DONE_CHANNEL = "ostinato:done"  # a run ended: its id, a hint for waiters
 LEADER_KEY = "redbeat::lock"  # held, with a short life, by the beat that leads; RedBeat's own name for it
 
 HINT_VERSION = 1  # of the one dict that a task takes; a higher one is left to the sweep
+LEADER_STAMP = "ostinato:leader"  # hash: who led last (host:pid), since when and until when, by Redis' clock
+ENTRIES_KEY = "redbeat::schedule"  # sorted set: beat's entries by their fire times, parked ones below 0
