@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(default=300.0, ge=1)  # a worker whose loop stood still for so long ends itself
     drain_seconds: float = Field(default=20.0, ge=0)  # what runs under way get when a worker is asked to stop
     beat_lease_seconds: float = Field(default=3.0, ge=0.5)  # a standby beat takes over after so long
+    flower_url: str | None = Field(default=None, pattern=r"^https?://")  # where people find Flower, for a link to it
     log_level: str = "INFO"
     log_json: bool = False
 
