@@ -103,7 +103,7 @@ def behaviour(cron: Cron) -> list[tuple[str, Any]]:
         told.append(("If its thread is busy", STRATEGIES.get(strategy, strategy)))
     told.append(("If still running", "skips the new one" if policy.get("overlap") == "skip" else "starts another"))
     told.append(("If the server was down", "runs once, then goes on"))
-    told.append(("Time limit", _length(policy.get("timeout")) or "none"))
+    told.append(("Time limit", _length(policy.get("timeout_seconds")) or "none"))
     failures = policy.get("pause_after_failures")
     told.append(("Auto-pause", f"after {failures} failures in a row" if failures else "never"))
     if (most := policy.get("max_runs")) is not None:
