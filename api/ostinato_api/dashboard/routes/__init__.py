@@ -3,11 +3,23 @@
 from fastapi import FastAPI
 
 from ostinato_api.dashboard import static_files
-from ostinato_api.dashboard.routes import acting, cron, crons, events, header, rest, runs, server, signing_in, thread
+from ostinato_api.dashboard.routes import (
+    acting,
+    cron,
+    crons,
+    events,
+    form,
+    header,
+    rest,
+    runs,
+    server,
+    signing_in,
+    thread,
+)
 
 # A fixed path stands before one with a parameter: /ui/crons/new before /ui/crons/{cron_id}; `rest` takes what is left.
 ROUTERS = (
-    *(crons.router, cron.router, runs.router, thread.router, server.router),
+    *(crons.router, form.router, cron.router, runs.router, thread.router, server.router),
     *(acting.router, header.router, events.router, signing_in.router, rest.router),
 )
 
