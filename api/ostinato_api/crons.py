@@ -77,9 +77,9 @@ async def create(session: AsyncSession, body: CronCreate, *, thread_id: UUID | N
         created_at=now,
         updated_at=now,
     )
-    cron.next_run_date = _next_run_date(cron, now=now)
+    cron.next_run_date = next_run_date(cron, now=now)
     session.add(cron)
-    _tell(session, cron, kind="created", user_id=user_id)
+    tell(session, cron, kind="created", user_id=user_id)
     return cron
 
 
@@ -96,20 +96,31 @@ async def change(session: AsyncSession, cron_id: UUID, body: CronPatch, *, user_
     if not body.given:
         raise BadRequestError("Request body cannot be empty")
     _check(body)
-    cron = (await session.scalars(queries.locked(cron_id))).one_or_none()
-    if cron is None:
-        raise CronNotFoundError(cron_id)
+    cron = await hold(session, cron_id)
     now = await read_clock(session)
     if _moves(cron, body):
-        if owed := overdue.rows(cron, now=now):
-            await session.execute(insert(Firing).values(owed).on_conflict_do_nothing())
+        await settle(session, cron, now=now)
         _reschedule(cron, body, now=now)
     _change_payload(cron, body)
     if cron.thread_id is None and body.on_run_completed is not None:
         cron.on_run_completed = body.on_run_completed
     cron.updated_at = now
-    _tell(session, cron, kind="updated", user_id=user_id)
+    tell(session, cron, kind="updated", user_id=user_id)
     return cron
+
+
+async def hold(session: AsyncSession, cron_id: UUID) -> Cron:
+    """The cron, locked against other changes. Raises CronNotFoundError."""
+    cron = (await session.scalars(queries.locked(cron_id))).one_or_none()
+    if cron is None:
+        raise CronNotFoundError(cron_id)
+    return cron
+
+
+async def settle(session: AsyncSession, cron: Cron, *, now: datetime) -> None:
+    """Record the fire times that had come by the cron's definition so far."""
+    if owed := overdue.rows(cron, now=now):
+        await session.execute(insert(Firing).values(owed).on_conflict_do_nothing())
 
 
 async def remove(session: AsyncSession, cron_id: UUID, *, user_id: str) -> None:
@@ -163,7 +174,8 @@ def _config_of(cron_id: UUID, config: dict[str, Any] | None) -> dict[str, Any]:
     return {**given, "configurable": {**given.get("configurable", {}), "cron_id": str(cron_id)}}
 
 
-def _next_run_date(cron: Cron, *, now: datetime) -> datetime | None:
+def next_run_date(cron: Cron, *, now: datetime) -> datetime | None:
+    """The first fire time after now, None when none comes before the cron's end."""
     following = next_fire_time(cron.schedule, cron.timezone, after=now)
     ended = following is None or (cron.end_time is not None and following > cron.end_time)
     return None if ended else following
@@ -191,7 +203,7 @@ def _reschedule(cron: Cron, body: CronPatch, *, now: datetime) -> None:
         check_schedule(cron.schedule, cron.timezone, now=now)
     elif switched_off and not body.has("end_time"):
         return  # the date of a disabled cron stays
-    cron.next_run_date = _next_run_date(cron, now=now)
+    cron.next_run_date = next_run_date(cron, now=now)
 
 
 def _change_payload(cron: Cron, body: CronPatch) -> None:
@@ -210,8 +222,12 @@ def _change_payload(cron: Cron, body: CronPatch) -> None:
     cron.payload = payload
 
 
-def _tell(session: AsyncSession, cron: Cron, *, kind: str, user_id: str) -> None:
+def tell(session: AsyncSession, cron: Cron, *, kind: str, user_id: str, note: str | None = None) -> None:
     """Note the cron's new version for its history, and for beat to look at."""
     snapshot = CronOut.model_validate(cron).model_dump(mode="json")
-    session.add(CronEvent(cron_id=cron.cron_id, kind=kind, revision=cron.revision, user_id=user_id, snapshot=snapshot))
+    session.add(
+        CronEvent(
+            cron_id=cron.cron_id, kind=kind, revision=cron.revision, user_id=user_id, note=note, snapshot=snapshot
+        )
+    )
     session.add(Outbox(cron_id=cron.cron_id))

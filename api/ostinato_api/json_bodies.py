@@ -34,9 +34,12 @@ class JsonRoute(APIRoute):
         handler = super().get_route_handler()
         if self.body_field is None:
             return handler
+        required = self.body_field.field_info.is_required()
 
         async def handle(request: Request) -> Response:
-            return await handler(_Parsed(request, parse(await read(request))))
+            raw = await read(request)
+            left_out = not raw and not required
+            return await handler(_Parsed(request, None if left_out else parse(raw)))
 
         return handle
 

@@ -42,6 +42,9 @@ class Cron(Model):
     policy: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # metadata.ostinato
     revision: Mapped[int] = mapped_column(server_default="1")  # bumped by every change that moves the schedule
     consecutive_failures: Mapped[int] = mapped_column(server_default="0")
+    run_count: Mapped[int] = mapped_column(server_default="0")  # runs started by the schedule under max_runs
+    paused_by: Mapped[str | None]  # who or what disabled it, see PausedBy; null while it is enabled
+    note: Mapped[str | None]  # why, in words for people
     fault: Mapped[str | None]  # why beat parked the entry; null when it is well
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
@@ -55,10 +58,11 @@ class CronEvent(Model):
 
     event_id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     cron_id: Mapped[UUID]
-    kind: Mapped[str]  # created, updated, deleted, parked
+    kind: Mapped[str]  # created, updated, deleted, parked, paused, resumed, triggered
     revision: Mapped[int]
     user_id: Mapped[str] = mapped_column(server_default="")
     at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    note: Mapped[str | None]
     snapshot: Mapped[dict[str, Any]]  # the definition after the change
 
 

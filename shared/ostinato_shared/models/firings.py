@@ -35,6 +35,17 @@ class Firing(Model):
             unique=True,
             postgresql_where=text("request_id IS NOT NULL"),
         ),
+        # One request by hand, one row, whenever it comes again.
+        Index(
+            "uq_firing_manual",
+            "cron_id",
+            "request_id",
+            unique=True,
+            postgresql_where=text("trigger = 'manual'"),
+        ),
+        # The lists, newest first: of one cron, and of all.
+        Index("ix_firing_cron_id_fire_time", "cron_id", "fire_time", "firing_id"),
+        Index("ix_firing_fire_time", "fire_time", "firing_id"),
         Index("ix_firing_due", "fire_time", postgresql_where=text("outcome = 'due'")),
     )
 
@@ -45,12 +56,14 @@ class Firing(Model):
     reason: Mapped[str | None]
     trigger: Mapped[str]
     request_id: Mapped[str | None]
+    request_digest: Mapped[str | None]  # of a manual request's body: its id with another body is refused
     cron_revision: Mapped[int]
     user_id: Mapped[str] = mapped_column(server_default="")
     assistant_id: Mapped[UUID]
     name: Mapped[str | None]
     run_id: Mapped[UUID | None]
     thread_id: Mapped[UUID | None]
+    input: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))  # while it is due: in place of the payload's
     due_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]

@@ -24,6 +24,12 @@ class Run(Model):
         Index(None, "thread_id", "seq"),
         # Is the thread busy, and whose turn is it: whatever its history.
         Index("ix_run_live", "thread_id", "seq", postgresql_where=text("status IN ('pending', 'running')")),
+        # Is a run of this cron live.
+        Index(
+            "ix_run_cron_live",
+            "cron_id",
+            postgresql_where=text("cron_id IS NOT NULL AND status IN ('pending', 'running')"),
+        ),
         Index("ix_run_pending", "seq", postgresql_where=text("status = 'pending'")),
         Index("ix_run_owner", "owner", postgresql_where=text("status = 'running'")),
         Index(
@@ -63,6 +69,7 @@ class Run(Model):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    timeout_seconds: Mapped[float | None]  # its limit, counted from started_at
     waits_until: Mapped[datetime | None]  # while that lies ahead the run is not in its thread's queue
     cancel_requested: Mapped[str | None]  # a wish: the owner ends the run, somebody else only if it does not answer
     cancel_reason: Mapped[str | None]  # for the ledger

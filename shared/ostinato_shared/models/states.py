@@ -72,8 +72,18 @@ class SkipReason(StrEnum):
     THREAD_GONE = "thread_gone"
     ASSISTANT_GONE = "assistant_gone"
     THREAD_BUSY = "thread_busy"
+    OVERLAP = "overlap"
+    MAX_RUNS = "max_runs"
     MISSED = "missed"
     INVALID = "invalid"
+
+
+class PausedBy(StrEnum):
+    """What disabled a cron: a person, or one of its own guards."""
+
+    USER = "user"
+    PAUSE_AFTER_FAILURES = "pause_after_failures"
+    MAX_RUNS = "max_runs"
 
 
 class DeliveryStatus(StrEnum):

@@ -54,7 +54,7 @@ BEGIN
     why := CASE
         WHEN c.cron_id IS NULL THEN 'deleted'
         WHEN NOT c.enabled AND f.trigger IN ('schedule', 'catchup') THEN 'disabled'
-        WHEN c.end_time < f.fire_time THEN 'ended'
+        WHEN c.end_time < f.fire_time AND f.trigger <> 'manual' THEN 'ended'
         WHEN a.assistant_id IS NULL THEN 'assistant_gone'
         WHEN c.thread_id IS NOT NULL AND t.thread_id IS NULL THEN 'thread_gone'
         WHEN busy AND strategy = 'reject' THEN 'thread_busy'
@@ -66,6 +66,7 @@ BEGIN
         thread_id = CASE WHEN why IS NULL THEN coalesce(c.thread_id, p_thread_id) ELSE c.thread_id END,
         started_at = CASE WHEN why IS NULL THEN clock_timestamp() END,
         ended_at = CASE WHEN why IS NOT NULL THEN clock_timestamp() END,
+        input = NULL,
         lag_ms = least(extract(epoch FROM clock_timestamp() - f.fire_time) * 1000, 2147483647)::int
     WHERE firing_id = p_firing_id AND outcome = 'due';
     IF NOT FOUND THEN RETURN; END IF;
@@ -100,7 +101,9 @@ BEGIN
             CASE WHEN busy THEN 'pending' ELSE 'running' END,
             jsonb_build_object('created_by', 'system', 'assistant_id', a.assistant_id)
             || ostinato_object(t.metadata) || c.metadata || jsonb_build_object('cron_id', c.cron_id),
-            ostinato_run_kwargs(c.payload, a.config, a.context, ids),
+            ostinato_run_kwargs(
+                CASE WHEN f.input IS NULL THEN c.payload ELSE c.payload || jsonb_build_object('input', f.input) END,
+                a.config, a.context, ids),
             strategy,
             CASE WHEN c.thread_id IS NULL THEN coalesce(c.on_run_completed, 'delete') ELSE 'keep' END,
             c.cron_id, f.firing_id, f.fire_time,

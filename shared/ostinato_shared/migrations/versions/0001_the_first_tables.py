@@ -93,6 +93,9 @@ def _make_cron() -> None:
         sa.Column("policy", postgresql.JSONB(none_as_null=True), nullable=True),
         sa.Column("revision", sa.Integer(), server_default="1", nullable=False),
         sa.Column("consecutive_failures", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("run_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("paused_by", sa.String(), nullable=True),
+        sa.Column("note", sa.String(), nullable=True),
         sa.Column("fault", sa.String(), nullable=True),
         sa.Column(
             "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
@@ -133,6 +136,7 @@ def _make_cron_event() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("user_id", sa.String(), server_default="", nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.Column("note", sa.String(), nullable=True),
         sa.Column("snapshot", postgresql.JSONB(), nullable=False),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_cron_event")),
     )
@@ -149,12 +153,14 @@ def _make_firing() -> None:
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("trigger", sa.String(), nullable=False),
         sa.Column("request_id", sa.String(), nullable=True),
+        sa.Column("request_digest", sa.String(), nullable=True),
         sa.Column("cron_revision", sa.Integer(), nullable=False),
         sa.Column("user_id", sa.String(), server_default="", nullable=False),
         sa.Column("assistant_id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.String(), nullable=True),
         sa.Column("run_id", sa.Uuid(), nullable=True),
         sa.Column("thread_id", sa.Uuid(), nullable=True),
+        sa.Column("input", postgresql.JSONB(none_as_null=True), nullable=True),
         sa.Column("due_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
@@ -186,6 +192,15 @@ def _make_firing() -> None:
         unique=True,
         postgresql_where=sa.text("request_id IS NOT NULL"),
     )
+    op.create_index(
+        "uq_firing_manual",
+        "firing",
+        ["cron_id", "request_id"],
+        unique=True,
+        postgresql_where=sa.text("trigger = 'manual'"),
+    )
+    op.create_index("ix_firing_cron_id_fire_time", "firing", ["cron_id", "fire_time", "firing_id"], unique=False)
+    op.create_index("ix_firing_fire_time", "firing", ["fire_time", "firing_id"], unique=False)
 
 
 def _make_outbox() -> None:
@@ -293,6 +308,7 @@ def _make_run() -> None:
         ),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("timeout_seconds", sa.Float(), nullable=True),
         sa.Column("waits_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_requested", sa.String(), nullable=True),
         sa.Column("cancel_reason", sa.String(), nullable=True),
@@ -333,6 +349,13 @@ def _index_run() -> None:
         ["thread_id", "seq"],
         unique=False,
         postgresql_where=sa.text("status IN ('pending', 'running')"),
+    )
+    op.create_index(
+        "ix_run_cron_live",
+        "run",
+        ["cron_id"],
+        unique=False,
+        postgresql_where=sa.text("cron_id IS NOT NULL AND status IN ('pending', 'running')"),
     )
     op.create_index("ix_run_owner", "run", ["owner"], unique=False, postgresql_where=sa.text("status = 'running'"))
     op.create_index("ix_run_pending", "run", ["seq"], unique=False, postgresql_where=sa.text("status = 'pending'"))

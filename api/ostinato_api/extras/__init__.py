@@ -1,0 +1,1 @@
+"""What Ostinato offers beside the contract: functions over the request's session, for HTTP and for the dashboard."""

@@ -1,0 +1,108 @@
+"""What will fire: the fire times of all enabled crons, in order."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from ostinato_shared.errors import InvalidError
+from ostinato_shared.firetimes import next_fire_time
+from ostinato_shared.models import Cron
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy import Select
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+LONGEST = timedelta(days=31)
+MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """What of a cron says when it fires."""
+
+    cron_id: UUID
+    name: str | None
+    schedule: str
+    timezone: str | None
+    end_time: datetime | None
+    next_run_date: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    cron_id: UUID
+    name: str | None
+    at: datetime
+    schedule: str
+    timezone: str | None
+
+
+async def between(session: AsyncSession, *, start: datetime, end: datetime, limit: int) -> list[Upcoming]:
+    """The first `limit` fire times from `start` to `end`, both included. Raises InvalidError."""
+    if end < start:
+        raise InvalidError("to: must not be before `from`")
+    if end - start > LONGEST:
+        raise InvalidError(f"to: must be at most {LONGEST.days} days after `from`")
+    waiting = select(
+        Cron.cron_id, Cron.name, Cron.schedule, Cron.timezone, Cron.end_time, Cron.next_run_date
+    ).where(Cron.enabled, Cron.fault.is_(None))  # fmt: skip
+    # Each of these has its first fire time in the range, and so no later ones can be among the first `limit`.
+    coming = waiting.where(Cron.next_run_date.between(start, end)).order_by(Cron.next_run_date, Cron.cron_id)
+    found = [
+        *await _rows(session, coming.limit(limit)),
+        *await _rows(session, waiting.where(Cron.next_run_date < start)),
+    ]
+    return list(islice(_in_order(found, start, end), limit))
+
+
+async def _rows(session: AsyncSession, crons: Select[*tuple[Any, ...]]) -> list[Scheduled]:
+    return [Scheduled(*row) for row in (await session.execute(crons)).all()]
+
+
+def _in_order(crons: Iterable[Scheduled], start: datetime, end: datetime) -> Iterator[Upcoming]:
+    """The fire times of these crons by time, each cron stepped only as far as it is asked for."""
+    heap = list(_first(crons, start, end))
+    heapq.heapify(heap)
+    while heap:
+        at, cron_id, cron = heap[0]
+        yield Upcoming(cron_id, cron.name, at, cron.schedule, cron.timezone)
+        following = next_fire_time(cron.schedule, cron.timezone, after=at)
+        if following is None or following > _last(cron, end):
+            heapq.heappop(heap)
+        else:
+            heapq.heapreplace(heap, (following, cron_id, cron))
+
+
+def _first(crons: Iterable[Scheduled], start: datetime, end: datetime) -> Iterator[tuple[datetime, UUID, Scheduled]]:
+    """Each cron's first fire time in the range; a schedule that many crons share is worked out once."""
+    known: dict[tuple[str, str | None], datetime | None] = {}
+    for cron in crons:
+        at: datetime | None = cron.next_run_date
+        key = (cron.schedule, cron.timezone)
+        if cron.next_run_date < start:
+            if key not in known:
+                known[key] = _next(*key, after=start - MICROSECOND)
+            at = known[key]
+        if at is not None and at <= _last(cron, end) and _next(*key, after=at - MICROSECOND) is not None:
+            yield at, cron.cron_id, cron
+
+
+def _next(schedule: str, timezone: str | None, *, after: datetime) -> datetime | None:
+    try:
+        return next_fire_time(schedule, timezone, after=after)
+    except InvalidError:  # parked: it will not fire until somebody mends it
+        return None
+
+
+def _last(cron: Scheduled, end: datetime) -> datetime:
+    return end if cron.end_time is None else min(end, cron.end_time)
