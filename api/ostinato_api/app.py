@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from ostinato_api import assistants
+from ostinato_api.dashboard.routes import add_dashboard
 from ostinato_api.dependencies import open_services
 from ostinato_api.errors import PROBLEMS, add_error_handlers
 from ostinato_api.middleware import Gate, RequestLog
@@ -49,4 +50,5 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.state.routes = [route for router in ROUTERS for route in router.routes]
+    add_dashboard(app)
     return app

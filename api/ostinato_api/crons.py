@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from ostinato_api import assistants, overdue
+from ostinato_api import assistants, overdue, switching
 from ostinato_api.clock import read_clock
 from ostinato_api.schemas.base import check_metadata_size
 from ostinato_api.schemas.crons import CronCreate, CronOut
@@ -15,9 +15,9 @@ from ostinato_shared.broker import display_name
 from ostinato_shared.errors import BadRequestError, NotFoundError
 from ostinato_shared.firetimes import check_schedule, next_fire_time
 from ostinato_shared.ids import new_id
-from ostinato_shared.models import Cron, CronEvent, Firing, Outbox, Thread
+from ostinato_shared.models import Cron, CronEvent, Firing, Outbox, PausedBy, Thread
 from ostinato_shared.payload import has_both
-from ostinato_shared.policies import KEY, check_policy, merge_metadata
+from ostinato_shared.policies import merge_metadata, read_policy
 from ostinato_shared.queries import crons as queries
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ async def create(session: AsyncSession, body: CronCreate, *, thread_id: UUID | N
         timezone=body.timezone,
         end_time=body.end_time,
         enabled=body.enabled is not False,
+        paused_by=PausedBy.USER if body.enabled is False else None,
         on_run_completed=None if thread_id else body.on_run_completed or "delete",
         metadata_=metadata,
         payload={
@@ -72,7 +73,7 @@ async def create(session: AsyncSession, body: CronCreate, *, thread_id: UUID | N
             "config": _config_of(cron_id, body.given.get("config")),
         },
         name=display_name(metadata.get("name")),
-        policy=metadata.get(KEY) or None,
+        policy=read_policy(metadata).stored(),
         revision=1,
         created_at=now,
         updated_at=now,
@@ -98,10 +99,13 @@ async def change(session: AsyncSession, cron_id: UUID, body: CronPatch, *, user_
     _check(body)
     cron = await hold(session, cron_id)
     now = await read_clock(session)
+    resumed = body.enabled is True and not cron.enabled
     if _moves(cron, body):
         await settle(session, cron, now=now)
         _reschedule(cron, body, now=now)
     _change_payload(cron, body)
+    if resumed:
+        switching.check_runs_left(cron)
     if cron.thread_id is None and body.on_run_completed is not None:
         cron.on_run_completed = body.on_run_completed
     cron.updated_at = now
@@ -153,7 +157,7 @@ def sorted_by(found: Select[Cron], body: CronSearch) -> Select[Cron]:
 
 def _check(body: CronFields) -> None:
     """Refuse what is valid but not built yet, and what can never run."""
-    check_policy(body.metadata or {})
+    read_policy(body.metadata or {})
     _check_values(body.given.get("config"), body.given.get("context"))
 
 
@@ -194,7 +198,7 @@ def _reschedule(cron: Cron, body: CronPatch, *, now: datetime) -> None:
     cron.revision += 1
     switched_off = cron.enabled and body.enabled is False
     if body.enabled is not None:
-        cron.enabled = body.enabled
+        switching.switch(cron, enabled=body.enabled)
     if body.has("end_time"):
         cron.end_time = body.end_time
     if body.schedule is not None or body.timezone is not None:
@@ -217,7 +221,9 @@ def _change_payload(cron: Cron, body: CronPatch) -> None:
         check_metadata_size(merged)
         cron.metadata_ = payload["metadata"] = merged
         cron.name = display_name(merged.get("name"))
-        cron.policy = merged.get(KEY) or None
+        cron.policy = read_policy(merged).stored()
+        if "max_runs" not in (cron.policy or {}):
+            cron.run_count = 0
     _check_values(payload.get("config"), payload.get("context"))
     cron.payload = payload
 

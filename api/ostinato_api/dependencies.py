@@ -16,6 +16,7 @@ from redis import RedisError
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from ostinato_api.dashboard.feed import Feed
 from ostinato_api.waiting import Waiting
 from ostinato_shared.broker import connect_async
 from ostinato_shared.database import make_engine, make_pool
@@ -72,6 +73,12 @@ class Services:
     redis: Redis
     sender: Sender
     waiting: Waiting
+    feed: Feed
+
+    def stop_waiting(self) -> None:
+        """End the answers that may last for hours: the process stops, and clients ask again."""
+        self.waiting.stop()
+        self.feed.stop()
 
 
 @asynccontextmanager
@@ -84,7 +91,11 @@ async def open_services(settings: Settings, project: Project) -> AsyncIterator[S
         await pool.open(wait=False)
         sessions = async_sessionmaker(engine, expire_on_commit=False)
         async with Waiting(pool, redis).listening() as waiting:
-            yield Services(settings, project, sessions, pool, redis, Sender(redis), waiting)
+            feed = Feed(pool)
+            try:
+                yield Services(settings, project, sessions, pool, redis, Sender(redis), waiting, feed)
+            finally:
+                await feed.close()
     finally:
         await pool.close()
         await redis.aclose()

@@ -39,6 +39,10 @@ class BodyTooLargeError(OstinatoError):
     """The body is larger than the server takes: HTTP 413."""
 
 
+class ForbiddenError(OstinatoError):
+    """Whoever asks may not do that: HTTP 403."""
+
+
 class NotYetError(InvalidError):
     """Valid in LangGraph's API, but not built yet: HTTP 422, never ignored."""
 
@@ -63,6 +67,7 @@ CONFLICT: Problems = {409: {"model": Problem, "description": "The object exists 
 
 STATUS: dict[type[OstinatoError], int] = {
     BadRequestError: 400,
+    ForbiddenError: 403,
     NotFoundError: 404,
     ConflictError: 409,
     BodyTooLargeError: 413,
@@ -91,9 +96,13 @@ def answer(status: int, detail: str, *, headers: dict[str, str] | None = None) -
     return JSONResponse({"detail": detail}, status, headers=headers)
 
 
+def status_of(error: Exception) -> int:
+    """The status code of a domain error."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+
+
 async def _domain(_: Request, error: Exception) -> JSONResponse:
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    return answer(status, str(error))
+    return answer(status_of(error), str(error))
 
 
 async def _misfit(_: Request, error: Exception) -> JSONResponse:

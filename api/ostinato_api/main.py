@@ -43,7 +43,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         services: Services = self.app.state.services
-        services.waiting.stop()  # waits can last for hours: clients ask again at `Location`
+        services.stop_waiting()
         await super().shutdown(sockets)
 
     @contextmanager

@@ -14,7 +14,7 @@ from ostinato_shared.queries import runs
 from ostinato_shared.task_names import DONE_CHANNEL, QUEUE
 from ostinato_worker import webhooks
 from ostinato_worker.outages import ride_out
-from ostinato_worker.outcomes import cut_off, failed
+from ostinato_worker.outcomes import cut_off, ended_early, failed
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,10 +31,10 @@ async def conclude(runtime: Runtime, under_way: UnderWay, graph: asyncio.Task[En
     run = under_way.run
     if under_way.lost:
         log.warning("run_lost", run_id=str(run.run_id), attempt=run.attempt)
-    elif not graph.cancelled():
+    elif graph.done() and not graph.cancelled():
         await _finish(runtime, run, graph.result())
-    elif under_way.asked:
-        await _finish(runtime, run, cut_off(None))
+    elif under_way.stopped:
+        await _finish(runtime, run, ended_early(under_way, None))
     elif runtime.stopping.is_set():
         await _hand_on(runtime, run)
     else:

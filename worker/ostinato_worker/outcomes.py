@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import BaseMessage
 from langgraph.channels.untracked_value import UntrackedValue
 
 from ostinato_shared.models.states import RunStatus, ThreadStatus
 from ostinato_shared.queries.runs import Ending
-from ostinato_shared.serialization import to_json, to_plain
+from ostinato_shared.serialization import to_json
+from ostinato_worker.excerpts import cap, excerpt
 
 if TYPE_CHECKING:
     from langgraph.types import StateSnapshot
 
     from ostinato_shared.graphs import Graph
-
-CAP_BYTES = 4096  # of an error's message, and of the excerpt
+    from ostinato_worker.runtime import UnderWay
 
 
 def finished(graph: Graph, values: Any) -> Ending:
@@ -47,14 +46,22 @@ def cut_off(state: StateSnapshot | None) -> Ending:
     )
 
 
-def failed(error: BaseException, state: StateSnapshot | None = None) -> Ending:
+def ended_early(under_way: UnderWay, state: StateSnapshot | None) -> Ending:
+    """The ending of a graph that somebody asked to end, or that reached its run's time limit."""
+    if not under_way.expired:
+        return cut_off(state)
+    limit = f"the run was stopped at its limit of {under_way.run.timeout_seconds:g} s (metadata.ostinato.timeout)"
+    return failed(TimeoutError(limit), state, status=RunStatus.TIMEOUT)
+
+
+def failed(error: BaseException, state: StateSnapshot | None = None, *, status: RunStatus = RunStatus.ERROR) -> Ending:
     """The ending of a graph that raised; `state` is where it got to."""
     got_somewhere = state is not None and state.created_at is not None
     return Ending(
-        status=RunStatus.ERROR,
+        status=status,
         rest_status=ThreadStatus.ERROR,
         values=to_json(state.values) if state is not None and got_somewhere else None,
-        error=to_json({"error": type(error).__name__, "message": _cap(str(error))}),
+        error=to_json({"error": type(error).__name__, "message": cap(str(error))}),
     )
 
 
@@ -73,20 +80,8 @@ def _success(values: Any, *, rest_status: ThreadStatus, interrupts: dict[str, An
         rest_status=rest_status,
         values=text,
         interrupts=to_json(interrupts),
-        output=_excerpt(values, text),
+        output=excerpt(values, text),
     )
-
-
-def _excerpt(values: Any, text: str) -> str:
-    """The last message's text, if there is one; else the values as JSON."""
-    messages = values.get("messages") if isinstance(values, dict) else None
-    last = messages[-1] if isinstance(messages, list) and messages else None
-    said = str(last.text) if isinstance(last, BaseMessage) else last.get("content") if isinstance(last, dict) else None
-    return _cap(str(to_plain(said))) if isinstance(said, str) and said else _cap(text)
-
-
-def _cap(text: str) -> str:
-    return text.encode("utf-8", "replace")[:CAP_BYTES].decode("utf-8", "ignore")
 
 
 def _channel(graph: Graph, key: str) -> object:

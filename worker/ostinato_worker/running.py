@@ -10,12 +10,12 @@ import structlog
 
 from ostinato_shared.errors import ProjectError
 from ostinato_shared.queries import runs
-from ostinato_worker import cancelling, finishing, resuming
+from ostinato_worker import cancelling, finishing, limits, resuming
 from ostinato_worker.calls import build_config, build_options
 from ostinato_worker.checkpoint_writes import Fence
 from ostinato_worker.checkpoints import FencedSaver, LeaseLostError
 from ostinato_worker.outages import ride_out
-from ostinato_worker.outcomes import cut_off, failed, finished, stopped
+from ostinato_worker.outcomes import ended_early, failed, finished, stopped
 from ostinato_worker.runtime import UnderWay
 from ostinato_worker.watchdog import CURRENT_RUN
 
@@ -54,7 +54,7 @@ async def execute(runtime: Runtime, run: RunRow, *, on_new_thread: bool = False)
             under_way.ask()
         elif run.thread_id in runtime.hinted:  # the hint was faster than the row
             await cancelling.look(runtime)
-        await asyncio.wait({under_way.graph})
+        await limits.wait(under_way, under_way.graph)
         await finishing.conclude(runtime, under_way, under_way.graph)
     finally:
         if runtime.under_way.get(run.run_id) is under_way:
@@ -80,7 +80,7 @@ async def _outcome(runtime: Runtime, under_way: UnderWay, *, on_new_thread: bool
                 return stopped(beginning.stop)
             return await _call(graph, beginning.given, config, under_way)
     except CALL_ERRORS as error:
-        return failed(error)
+        return ended_early(under_way, None) if under_way.stopped else failed(error)
 
 
 async def _call(graph: Graph, given: Any, config: RunnableConfig, under_way: UnderWay) -> Ending:
@@ -95,12 +95,12 @@ async def _call(graph: Graph, given: Any, config: RunnableConfig, under_way: Und
             elif INTERRUPT in chunk:
                 interrupted = True
     except asyncio.CancelledError:
-        if under_way.lost or not under_way.asked:
+        if under_way.lost or not under_way.stopped:
             raise
-        return cut_off(await _state_at_failure(graph, run))
+        return ended_early(under_way, await _state_at_failure(graph, run))
     except CALL_ERRORS as error:
         state = await _state_at_failure(graph, run)
-        return cut_off(state) if under_way.asked else failed(error, state)
+        return ended_early(under_way, state) if under_way.stopped else failed(error, state)
     return stopped(await _state(graph, run)) if interrupted else finished(graph, values)
 
 

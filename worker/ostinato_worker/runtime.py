@@ -40,17 +40,31 @@ POOL_SIZE = 10  # more connections than that only make two cores wait for each o
 
 @dataclass
 class UnderWay:
-    """A run that this process executes; `lost` once its row is somebody else's, `asked` once it shall end."""
+    """A run that this process executes; `lost` once its row is somebody else's.
+
+    `asked` once somebody wants it to end, `expired` once its time limit was reached: what came first.
+    """
 
     run: RunRow
     graph: asyncio.Task[Any] | None = None
     lost: bool = False
     asked: bool = False
+    expired: bool = False
+
+    @property
+    def stopped(self) -> bool:
+        return self.asked or self.expired
 
     def ask(self) -> None:
         """Stop the graph for good, once: its last checkpoint may be on its way after that."""
-        if not self.asked:
+        if not self.stopped:
             self.asked = True
+            self.cancel()
+
+    def expire(self) -> None:
+        """Likewise, for the run's time limit."""
+        if not self.stopped:
+            self.expired = True
             self.cancel()
 
     def lose(self) -> None:

@@ -17,7 +17,6 @@ router = APIRouter(route_class=JsonRoute, tags=["System"])
 
 
 @router.get("/ok", response_model=dict[str, bool])
-@router.get("/", response_model=dict[str, bool], include_in_schema=False)
 async def ok(services: ServicesDep, *, check_db: bool = False) -> Any:
     """Tell that the server answers; with `check_db=1` that its database does too."""
     if check_db:

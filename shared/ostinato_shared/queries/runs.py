@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
     from psycopg.rows import DictRow
 
-STRAY = "SELECT * FROM run WHERE run_id = %s AND owner = %s AND status = 'running'"
+STRAY = """
+SELECT *, ostinato_seconds_left(run) AS seconds_left FROM run
+WHERE run_id = %s AND owner = %s AND status = 'running'"""
 STRAY_ON_THREAD = """
-SELECT r.* FROM run AS asked JOIN run AS r USING (thread_id)
+SELECT r.*, ostinato_seconds_left(r) AS seconds_left FROM run AS asked JOIN run AS r USING (thread_id)
 WHERE asked.run_id = %s AND r.owner = %s AND r.status = 'running'"""
 FINISH = """
 SELECT next_run_id
@@ -99,14 +101,17 @@ class RunRow:
     answers: list[str] | None = None
     multitask_strategy: str = "enqueue"
     cancel_requested: str | None = None  # already when it was started: its earlier worker did not come to it
+    timeout_seconds: float | None = None
+    seconds_left: float | None = None  # of that, when the row was read
 
 
-RUN_COLUMNS = tuple(field.name for field in fields(RunRow))
+RUN_FIELDS = tuple(field.name for field in fields(RunRow))
+RUN_COLUMNS = RUN_FIELDS[:-1]  # the last one is computed
 CLAIM = (
     f"SELECT c.outcome, c.reason, c.wait_seconds, {', '.join(f'(c.claimed).{name}' for name in RUN_COLUMNS)}"  # noqa: S608 - our own names
-    " FROM ostinato_claim(%s, %s, %s, %s) AS c"
+    ", ostinato_seconds_left(c.claimed) AS seconds_left FROM ostinato_claim(%s, %s, %s, %s) AS c"
 )
-START = "SELECT * FROM ostinato_start(%s, %s)"
+START = "SELECT *, ostinato_seconds_left(r) AS seconds_left FROM ostinato_start(%s, %s) AS r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,4 +229,4 @@ async def _one(pool: Pool, statement: str, arguments: tuple[object, ...]) -> Dic
 
 
 def _run(row: DictRow) -> RunRow:
-    return RunRow(*(cast("Any", row[name]) for name in RUN_COLUMNS))
+    return RunRow(*(cast("Any", row[name]) for name in RUN_FIELDS))

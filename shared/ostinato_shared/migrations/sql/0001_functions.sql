@@ -35,6 +35,7 @@ DECLARE
     f firing; c cron; a assistant; t thread; r run;
     busy boolean := false;
     strategy text := 'enqueue';
+    scheduled boolean; counted boolean; used_up boolean; unended boolean;
     why text;
     ids jsonb;
 BEGIN
@@ -45,18 +46,28 @@ BEGIN
         RETURN;
     END IF;
     SELECT * INTO c FROM cron WHERE cron_id = f.cron_id;
+    IF c.policy ?| '{overlap,max_runs}' THEN  -- one claim at a time decides; crons without these guards take no lock
+        SELECT * INTO c FROM cron WHERE cron_id = f.cron_id FOR NO KEY UPDATE;
+    END IF;
     SELECT * INTO a FROM assistant WHERE assistant_id = c.assistant_id;
     IF c.thread_id IS NOT NULL THEN
         SELECT * INTO t FROM thread WHERE thread_id = c.thread_id AND deleted_at IS NULL FOR UPDATE;
         busy := EXISTS (SELECT FROM run WHERE thread_id = c.thread_id AND status IN ('pending', 'running'));
         strategy := coalesce(c.payload ->> 'multitask_strategy', 'enqueue');
     END IF;
+    scheduled := f.trigger IN ('schedule', 'catchup');
+    counted := scheduled AND coalesce(c.policy ? 'max_runs', false);
+    used_up := counted AND c.run_count >= (c.policy ->> 'max_runs')::int;
+    unended := coalesce(c.policy ->> 'overlap' = 'skip', false)
+        AND EXISTS (SELECT FROM run WHERE cron_id = c.cron_id AND status IN ('pending', 'running'));
     why := CASE
         WHEN c.cron_id IS NULL THEN 'deleted'
-        WHEN NOT c.enabled AND f.trigger IN ('schedule', 'catchup') THEN 'disabled'
+        WHEN used_up THEN 'max_runs'
+        WHEN scheduled AND NOT c.enabled THEN 'disabled'
         WHEN c.end_time < f.fire_time AND f.trigger <> 'manual' THEN 'ended'
         WHEN a.assistant_id IS NULL THEN 'assistant_gone'
         WHEN c.thread_id IS NOT NULL AND t.thread_id IS NULL THEN 'thread_gone'
+        WHEN unended THEN 'overlap'
         WHEN busy AND strategy = 'reject' THEN 'thread_busy'
     END;
     UPDATE firing SET
@@ -70,6 +81,7 @@ BEGIN
         lag_ms = least(extract(epoch FROM clock_timestamp() - f.fire_time) * 1000, 2147483647)::int
     WHERE firing_id = p_firing_id AND outcome = 'due';
     IF NOT FOUND THEN RETURN; END IF;
+    IF used_up OR (counted AND why IS NULL) THEN PERFORM ostinato_use_run(c.cron_id, NOT used_up); END IF;
     IF why IS NOT NULL THEN
         RETURN QUERY SELECT 'skipped', why, 0::float8, NULL::run;
         RETURN;
@@ -96,7 +108,7 @@ BEGIN
         'cron_id', c.cron_id, 'run_id', p_run_id, 'thread_id', coalesce(c.thread_id, p_thread_id),
         'assistant_id', a.assistant_id, 'graph_id', a.graph_id, 'user_id', c.user_id);
     INSERT INTO run (run_id, thread_id, assistant_id, graph_id, status, metadata, kwargs, multitask_strategy,
-                     on_completion, cron_id, firing_id, fire_time, owner, attempt, user_id, started_at)
+                     on_completion, cron_id, firing_id, fire_time, owner, attempt, user_id, started_at, timeout_seconds)
     VALUES (p_run_id, coalesce(c.thread_id, p_thread_id), a.assistant_id, a.graph_id,
             CASE WHEN busy THEN 'pending' ELSE 'running' END,
             jsonb_build_object('created_by', 'system', 'assistant_id', a.assistant_id)
@@ -108,7 +120,7 @@ BEGIN
             CASE WHEN c.thread_id IS NULL THEN coalesce(c.on_run_completed, 'delete') ELSE 'keep' END,
             c.cron_id, f.firing_id, f.fire_time,
             CASE WHEN NOT busy THEN p_owner END, CASE WHEN busy THEN 0 ELSE 1 END, c.user_id,
-            CASE WHEN NOT busy THEN clock_timestamp() END)
+            CASE WHEN NOT busy THEN clock_timestamp() END, (c.policy ->> 'timeout_seconds')::float8)
     RETURNING * INTO r;
     RETURN QUERY SELECT 'started', CASE WHEN busy THEN 'queued' END, 0::float8, r;
 END $$;
@@ -200,11 +212,9 @@ RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
     v_next uuid;
     live boolean;
-    failed boolean := p_status IN ('error', 'timeout');
 BEGIN
     IF r.cron_id IS NOT NULL AND p_status <> 'interrupted' THEN
-        UPDATE cron SET consecutive_failures = CASE WHEN failed THEN consecutive_failures + 1 ELSE 0 END
-        WHERE cron_id = r.cron_id AND (failed OR consecutive_failures > 0);
+        PERFORM ostinato_count_failure(r.cron_id, p_status IN ('error', 'timeout'), p_error);
     END IF;
     PERFORM FROM thread WHERE thread_id = r.thread_id FOR UPDATE;
     UPDATE run SET status = p_status, error = p_error, ended_at = clock_timestamp(), updated_at = clock_timestamp()
@@ -232,7 +242,8 @@ BEGIN
         state_stale_at = CASE WHEN p_values IS NULL THEN clock_timestamp() END,
         deleted_at = CASE WHEN r.on_completion = 'delete' AND NOT live THEN clock_timestamp() ELSE deleted_at END
     WHERE thread_id = r.thread_id;
-    UPDATE firing SET outcome = p_status, ended_at = clock_timestamp(), error = p_error, output = p_output,
+    UPDATE firing SET outcome = p_status, ended_at = clock_timestamp(), output = p_output,
+        error = ostinato_first_line(p_error),
         reason = CASE WHEN p_status = 'interrupted' THEN r.cancel_reason ELSE reason END
     WHERE firing_id = r.firing_id AND outcome = 'started';
     IF r.kwargs ? 'webhook' THEN

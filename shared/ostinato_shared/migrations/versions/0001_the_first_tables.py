@@ -28,7 +28,7 @@ def upgrade() -> None:
     _make_run()
     _make_webhook_delivery()
     op.get_bind().exec_driver_sql("SET LOCAL check_function_bodies = off")  # checkpoint tables come after
-    for name in ("0001_functions.sql", "0001_cancelling.sql"):
+    for name in ("0001_functions.sql", "0001_cancelling.sql", "0001_guards.sql"):
         op.get_bind().exec_driver_sql((SQL / name).read_text(encoding="utf-8"))
 
 
@@ -200,7 +200,9 @@ def _make_firing() -> None:
         postgresql_where=sa.text("trigger = 'manual'"),
     )
     op.create_index("ix_firing_cron_id_fire_time", "firing", ["cron_id", "fire_time", "firing_id"], unique=False)
-    op.create_index("ix_firing_fire_time", "firing", ["fire_time", "firing_id"], unique=False)
+    op.create_index(
+        "ix_firing_fire_time", "firing", ["fire_time", "firing_id"], unique=False, postgresql_include=["outcome"]
+    )
 
 
 def _make_outbox() -> None:

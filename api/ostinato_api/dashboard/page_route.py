@@ -1,0 +1,74 @@
+"""What every route of the dashboard is: guarded against foreign pages, its failures told as a page or to htmx."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from sqlalchemy import exc as sqlalchemy_errors
+from starlette.exceptions import HTTPException
+
+from ostinato_api import errors
+from ostinato_api.dashboard import rendering
+from ostinato_shared.errors import NotFoundError, OstinatoError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from fastapi import Request, Response
+
+READING = {"GET", "HEAD"}
+AWAY = (sqlalchemy_errors.OperationalError, sqlalchemy_errors.TimeoutError)
+TOLD = (OstinatoError, RequestValidationError, HTTPException, *AWAY)
+
+
+class PageNotFoundError(NotFoundError):
+    def __init__(self) -> None:
+        super().__init__("There is no such page.")
+
+
+class PageRoute(APIRoute):
+    """A route for people. htmx gets failures as the API's JSON (app.js shows them), a browser gets a page."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[None, None, Response]]:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                check_same_origin(request)
+                response = await handler(request)
+            except TOLD as error:
+                if rendering.is_part(request):
+                    raise
+                response = _page_of(request, error)
+            response.headers.update(rendering.GUARDS)
+            return response
+
+        return handle
+
+
+def check_same_origin(request: Request) -> None:
+    """Only our own pages may change things. Raises ForbiddenError; programs, which send neither header, may."""
+    if request.method in READING:
+        return
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    own = f"{request.url.scheme}://{request.url.netloc}"
+    if (site is not None and site != "same-origin") or (origin is not None and origin != own):
+        raise errors.ForbiddenError("Only the dashboard's own pages may do that.")
+
+
+def _page_of(request: Request, error: Exception) -> Response:
+    status, text = _told(error)
+    return rendering.page(request, "error.html", status=status, code=status, text=text)
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    if isinstance(error, OstinatoError):
+        return errors.status_of(error), str(error)
+    if isinstance(error, RequestValidationError):
+        return 422, errors.describe(error.errors())
+    if isinstance(error, HTTPException):
+        return error.status_code, str(error.detail)
+    return 503, errors.BUSY

@@ -1,0 +1,1 @@
+"""Drawings as SVG text: pure, coloured by classes of the style sheet only."""

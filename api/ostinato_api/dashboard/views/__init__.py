@@ -1,0 +1,1 @@
+"""What a template shows, made from rows: pure, time comes in as an argument."""
