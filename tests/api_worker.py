@@ -11,10 +11,10 @@ import redis
 
 from api_setting import fetch
 from ostinato_shared.project import load_project
-from ostinato_shared.task_names import QUEUE
+from ostinato_shared.task_names import LATE_QUEUE, QUEUE
 from ostinato_worker.lease import Lease
 from ostinato_worker.runtime import Runtime
-from ostinato_worker.tasks import RunTask
+from ostinato_worker.tasks import FireTask, RunTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,10 +121,11 @@ class Worker:
     def work(self, messages: int = 1, *, seconds: float = 20) -> None:
         """Take so many messages, waiting for each, and do what they say."""
         for _ in range(messages):
-            taken: Any = self.broker.brpop([QUEUE], timeout=seconds)
+            taken: Any = self.broker.brpop([QUEUE, LATE_QUEUE], timeout=seconds)
             assert taken is not None, "nothing was sent"
             hint = json.loads(json.loads(taken[1])["body"])[0][0]
-            RunTask(self.runtime).run(hint)
+            task = FireTask if "firing_id" in hint else RunTask
+            task(self.runtime).run(hint)
 
     def waiting(self) -> int:
         """How many messages lie in the queue."""

@@ -178,6 +178,28 @@ def _make_firing() -> None:
         sa.CheckConstraint("trigger IN ('schedule', 'catchup', 'manual', 'backfill')", name=op.f("ck_firing_trigger")),
         sa.PrimaryKeyConstraint("firing_id", name=op.f("pk_firing")),
     )
+    op.create_index(
+        "ix_firing_ended_at",
+        "firing",
+        ["ended_at"],
+        unique=False,
+        postgresql_where=sa.text("ended_at IS NOT NULL"),
+        postgresql_include=["outcome", "trigger"],
+    )
+    op.create_index(
+        "ix_firing_failed",
+        "firing",
+        ["fire_time", "firing_id"],
+        unique=False,
+        postgresql_where=sa.text("outcome IN ('error', 'timeout')"),
+    )
+    op.create_index(
+        "ix_firing_skipped",
+        "firing",
+        ["fire_time", "firing_id"],
+        unique=False,
+        postgresql_where=sa.text("outcome = 'skipped'"),
+    )
     op.create_index("ix_firing_due", "firing", ["fire_time"], unique=False, postgresql_where=sa.text("outcome = 'due'"))
     op.create_index(
         "uq_firing_fire_time",
@@ -241,6 +263,13 @@ def _make_thread() -> None:
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("status IN ('idle', 'busy', 'interrupted', 'error')", name=op.f("ck_thread_status")),
         sa.PrimaryKeyConstraint("thread_id", name=op.f("pk_thread")),
+    )
+    op.create_index(
+        "ix_thread_waiting",
+        "thread",
+        ["updated_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'interrupted' AND interrupts <> '{}' AND deleted_at IS NULL"),
     )
     op.create_index(op.f("ix_thread_created_at"), "thread", ["created_at"], unique=False)
     for column in ("deleted_at", "state_stale_at"):
