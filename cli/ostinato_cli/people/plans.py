@@ -58,9 +58,7 @@ class Plan:
         """`3 to create, 1 to change, 996 unchanged`, or `no change`."""
         counts = Counter(step.action for step in self.steps)
         said = [f"{counts[action]} to {action}" for action in Action if counts[action]]
-        kept = (
-            f"{counted(self.unchanged, 'cron')} as they should be" if self.unchanged != 1 else "1 cron as it should be"
-        )
+        kept = f"{counted(self.unchanged, 'cron')} as described"
         return ", ".join([*said, f"{self.unchanged} unchanged"]) if said else f"no change: {kept}"
 
     def of(self, action: Action) -> list[Step]:
@@ -149,5 +147,5 @@ def _gone(file: CronsFile, crons: Iterable[Json]) -> Iterable[Step]:
 
 
 def _short(value: Any) -> str:
-    text = "(none)" if value is None else json.dumps(value, ensure_ascii=False)
+    text = "(none)" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
