@@ -19,7 +19,7 @@ TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
 STAMP = VENV / ".ostinato-synced"
 EXAMPLE = "examples/langgraph.json"
-WANTED = {"jq": "the curl tour", "curl": "the curl tour"}  # by tests, from the system
+WANTED = {"jq": "the curl tour", "curl": "the curl tour", "chromium": "the pages"}  # by tests, from the system
 CHECKS = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
@@ -53,7 +53,7 @@ def test(arguments: list[str]) -> int:
     if missing:
         print(f"\n!!! Not on this machine: {', '.join(missing)}. Tests that need them are skipped.\n")
     failed = [" ".join(words) for words in CHECKS if run(*words) != 0]
-    failed += ["pytest"] if run("pytest", "-n", "auto", *arguments) != 0 else []
+    failed += ["pytest"] if run("pytest", "-n", "auto", "--dist", "loadgroup", *arguments) != 0 else []
     print(f"\nFailed: {', '.join(failed)}" if failed else "\nAll checks and tests passed.")
     return 1 if failed else 0
 

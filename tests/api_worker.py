@@ -11,10 +11,10 @@ import redis
 
 from api_setting import fetch
 from ostinato_shared.project import load_project
-from ostinato_shared.task_names import QUEUE
+from ostinato_shared.task_names import LATE_QUEUE, QUEUE
 from ostinato_worker.lease import Lease
 from ostinato_worker.runtime import Runtime
-from ostinato_worker.tasks import RunTask
+from ostinato_worker.tasks import FireTask, RunTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +48,14 @@ def ask(state: Parts) -> Parts:
     return {"answer": interrupt({"question": "go on?"})}
 
 
+def ask_left(state: Parts) -> Parts:
+    return {"parts": [interrupt("left?")]}
+
+
+def ask_right(state: Parts) -> Parts:
+    return {"parts": [interrupt("right?")]}
+
+
 def fail(state: Parts) -> Parts:
     raise ValueError("boom: x")
 
@@ -75,6 +83,10 @@ steps = chain(Parts, first=first, second=second)
 asker = chain(Parts, first=first, ask=ask)
 dozing = chain(Parts, first=first, doze=doze)
 failing = chain(Parts, first=first, fail=fail)
+askers = StateGraph(Parts)
+for ask_aside in (ask_left, ask_right):
+    askers.add_node(ask_aside)
+    askers.add_edge(START, ask_aside.__name__)
 outer = chain(Parts, before=first, inner=chain(Parts, first=first, ask=ask))
 chatter = chain(MessagesState, chat=chat)
 
@@ -88,7 +100,7 @@ def picky(config: dict) -> Any:
     assert config["configurable"]["model"]
     return chain(Parts, first=first)
 """
-NAMES = ("steps", "asker", "failing", "outer", "chatter", "dozing", "factory", "picky")
+NAMES = ("steps", "asker", "askers", "failing", "outer", "chatter", "dozing", "factory", "picky")
 
 
 def write_graphs(folder: Path) -> Path:
@@ -109,10 +121,11 @@ class Worker:
     def work(self, messages: int = 1, *, seconds: float = 20) -> None:
         """Take so many messages, waiting for each, and do what they say."""
         for _ in range(messages):
-            taken: Any = self.broker.brpop([QUEUE], timeout=seconds)
+            taken: Any = self.broker.brpop([QUEUE, LATE_QUEUE], timeout=seconds)
             assert taken is not None, "nothing was sent"
             hint = json.loads(json.loads(taken[1])["body"])[0][0]
-            RunTask(self.runtime).run(hint)
+            task = FireTask if "firing_id" in hint else RunTask
+            task(self.runtime).run(hint)
 
     def waiting(self) -> int:
         """How many messages lie in the queue."""

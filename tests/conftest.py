@@ -5,7 +5,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import psycopg
@@ -14,6 +16,9 @@ import redis
 from psycopg import sql
 
 from ostinato_cli.embedded import EmbeddedPostgres, EmbeddedValkey
+
+if TYPE_CHECKING:
+    from worker_setting import Database
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a database from a template: 20 ms there, 350 ms on disk
 ROOM = 512 * 2**20
@@ -73,6 +78,15 @@ def database_uri(postgres_server: EmbeddedPostgres, migrated_template: str) -> I
     _create(postgres_server, name, template=migrated_template)
     yield postgres_server.uri_of(name)
     _execute(postgres_server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def db(database_uri: str) -> Iterator["Database"]:
+    """A hand in the test module's database."""
+    from worker_setting import Database  # noqa: PLC0415 - tests of the servers alone do without
+
+    with closing((database := Database(database_uri)).connection):
+        yield database
 
 
 @pytest.fixture

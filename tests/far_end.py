@@ -28,10 +28,14 @@ class Call:
 
 @dataclass
 class FarEnd:
-    """Answers with the next of `answers`, then with 200: a status, or a status and a place to go."""
+    """Answers as `at` says of a path, else with the next of `answers`, then with 200.
+
+    An answer is a status, or a status and a place to go.
+    """
 
     port: int
     answers: list[int | tuple[int, str]] = field(default_factory=list)
+    at: dict[str, int | tuple[int, str]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     came: threading.Condition = field(default_factory=threading.Condition)
     released: threading.Event = field(default_factory=threading.Event)
@@ -74,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with end.came:
             end.calls.append(Call(time.monotonic(), self.path, dict(self.headers), body))
-            answer = end.answers.pop(0) if end.answers else 200
+            answer = end.at.get(self.path) or (end.answers.pop(0) if end.answers else 200)
             end.came.notify_all()
         if answer == HANG:
             end.released.wait(PATIENCE)

@@ -11,6 +11,7 @@ from psycopg import errors as psycopg_errors
 from pydantic import BaseModel
 from sqlalchemy import exc as sqlalchemy_errors
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from ostinato_shared.errors import (
     BadRequestError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+WRONG_METHOD = 405
 FAULTS_SHOWN = 3  # of those that a body has; the rest shows when these are mended
 BUSY = "The database is busy or does not answer. Try again."
 
@@ -54,10 +56,14 @@ class Problem(BaseModel):
     detail: str
 
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
+Problems = dict[int | str, dict[str, Any]]
+PROBLEMS: Problems = {
     404: {"model": Problem, "description": "No such object"},
     422: {"model": Problem, "description": "Body, query or path do not fit"},
+    503: {"model": Problem, "description": "The database is busy or does not answer"},
 }
+SENSELESS: Problems = {400: {"model": Problem, "description": "Well-formed, but makes no sense"}}
+CONFLICT: Problems = {409: {"model": Problem, "description": "The object exists already, or the thread is busy"}}
 
 STATUS: dict[type[OstinatoError], int] = {
     BadRequestError: 400,
@@ -104,11 +110,20 @@ async def _misfit(_: Request, error: Exception) -> JSONResponse:
     return answer(422, describe(faults))
 
 
-async def _http(_: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
     headers = dict(error.headers) if error.headers else None
+    if error.status_code == WRONG_METHOD:
+        headers = {"allow": ", ".join(sorted(_methods(request)))}
     return answer(error.status_code, str(error.detail), headers=headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """Those that the path takes: each route of the framework knows its own only."""
+    known = (*request.app.routes, *request.app.state.routes)
+    routes = [route for route in known if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in routes for method in getattr(route, "methods", None) or ()}
 
 
 async def _refused_by_database(_: Request, error: Exception) -> JSONResponse:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ostinato_api import assistants, threads
+import psycopg
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from ostinato_api import assistants, states, threads
 from ostinato_api.schemas.base import as_uuid
 from ostinato_api.states import ThreadBusyError
+from ostinato_api.waiting import answer
 from ostinato_shared.broker import run_message
 from ostinato_shared.errors import BadRequestError, InvalidError, NotFoundError
 from ostinato_shared.ids import new_id
-from ostinato_shared.models import MultitaskStrategy, OnCompletion
+from ostinato_shared.models import MultitaskStrategy, OnCompletion, Thread
 from ostinato_shared.payload import has_both
 from ostinato_shared.queries import thread_runs as queries
 
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from ostinato_shared.project import Project
     from ostinato_shared.queries.thread_runs import NewRun, Verdict
 
+log = structlog.get_logger()
 
 DISPLACING = frozenset({MultitaskStrategy.INTERRUPT, MultitaskStrategy.ROLLBACK})
 
@@ -102,6 +108,21 @@ async def get(session: AsyncSession, thread_id: UUID, run_id: UUID) -> Run:
     if found is None:
         raise RunNotFoundError(run_id)
     return found
+
+
+async def outcome(services: Services, run_id: UUID) -> dict[str, Any]:
+    """What a client that waited for the run gets. Returns when it is over."""
+    found = await services.waiting.end(run_id)
+    if found is not None and found.state_stale_at is not None:
+        try:
+            async with services.sessions() as session:
+                thread = await session.get(Thread, found.thread_id)
+            if thread is not None:
+                await states.refresh(services, thread)
+            found = await queries.outcome(services.pool, run_id)
+        except (SQLAlchemyError, psycopg.Error) as error:  # the status line is out
+            log.warning("state_not_refreshed", run_id=str(run_id), error=type(error).__name__)
+    return answer(found)
 
 
 async def remove(services: Services, thread_id: UUID, run_id: UUID) -> None:

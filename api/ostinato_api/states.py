@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import structlog
 from langgraph.types import StateUpdate as Update
 
 from ostinato_api import snapshots
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+log = structlog.get_logger()
+REFRESHED = 100  # threads before one search; the next one takes the rest
 REASON_LIMIT = 4096  # characters of a graph's error that are passed on
 
 
@@ -93,6 +96,31 @@ async def apply_supersteps(services: Services, thread: Thread, supersteps: Seque
     """Give a new thread the state that these updates lead to."""
     steps = [[_update(update) for update in superstep.updates] for superstep in supersteps]
     await _edit(services, thread, lambda graph: graph.abulk_update_state(_config(thread.thread_id, {}), steps))
+
+
+async def refresh(services: Services, thread: Thread) -> None:
+    """Show what the thread's head holds, after a run that was ended in its graph's absence."""
+    if thread.state_stale_at is None:
+        return
+    shown: Json = {}
+    try:
+        async with _graph(services, thread, "threads.read") as graph:
+            head = await graph.aget_state(_config(thread.thread_id, {}))
+        if head.metadata is not None:
+            questions = to_plain(snapshots.pending_questions(head))
+            shown = {"values": to_plain(head.values), "interrupts": questions}
+    except OstinatoError as error:  # the graph is gone, or cannot read it: what is shown is all there is
+        log.warning("state_not_refreshed", thread_id=str(thread.thread_id), error=type(error).__name__)
+    async with services.sessions.begin() as session:
+        await session.execute(queries.show_head(thread.thread_id, stale_at=thread.state_stale_at, shown=shown))
+
+
+async def refresh_all(services: Services) -> None:
+    """Refresh every thread that needs it, so that a search finds them by what they hold."""
+    async with services.sessions() as session:
+        found = (await session.scalars(queries.stale(REFRESHED))).all()
+    for thread in found:
+        await refresh(services, thread)
 
 
 def graph_of(thread: Thread) -> str | None:

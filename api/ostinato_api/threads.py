@@ -71,6 +71,17 @@ async def get(session: AsyncSession, thread_id: UUID) -> Thread:
     return found
 
 
+async def show(services: Services, thread_id: UUID) -> Thread:
+    """As `get`, with values and interrupts of its head."""
+    async with services.sessions() as session:
+        found = await get(session, thread_id)
+    if found.state_stale_at is None:
+        return found
+    await states.refresh(services, found)
+    async with services.sessions() as session:
+        return await get(session, thread_id)
+
+
 async def change(session: AsyncSession, thread_id: UUID, body: ThreadPatch) -> Thread:
     """The thread with the given metadata over its own."""
     if body.ttl is not None:

@@ -43,8 +43,8 @@ class Waiting:
     _someone: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
 
-    async def outcome(self, run_id: UUID) -> dict[str, Any]:
-        """What a client that waited for the run gets: the thread's values, or the error. Returns when it is over."""
+    async def end(self, run_id: UUID) -> queries.RunOutcome | None:
+        """How the run ended; None when it was deleted. Returns when it is over."""
         with self._hint(run_id) as hint:
             while True:
                 hint.clear()
@@ -53,10 +53,8 @@ class Waiting:
                 except psycopg.OperationalError as error:  # the status line is out: wait until the database is back
                     log.warning("waiter_look_failed", run_id=str(run_id), error=type(error).__name__)
                 else:
-                    if found is None:
-                        return _failure("RunDeletedError", "The run was deleted, or rolled back.")
-                    if found.over:
-                        return answer(found)
+                    if found is None or found.over:
+                        return found
                 if self._stopping:
                     raise ServerStoppingError
                 await hint.wait()
@@ -130,8 +128,10 @@ class Waiting:
                 log.warning("waiters_look_failed", error=type(error).__name__)
 
 
-def answer(found: queries.RunOutcome) -> dict[str, Any]:
-    """The body of a wait or a join."""
+def answer(found: queries.RunOutcome | None) -> dict[str, Any]:
+    """The body of a wait or a join: the thread's values, or the error."""
+    if found is None:
+        return _failure("RunDeletedError", "The run was deleted, or rolled back.")
     if found.status in {"error", "timeout"}:
         error = found.error if isinstance(found.error, dict) else {}
         return _failure(str(error.get("error", "Error")), str(error.get("message", "The run failed.")))

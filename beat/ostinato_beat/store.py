@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ostinato_beat import entries
 from ostinato_beat.entries import META, TOMBSTONE_SECONDS, Claimed, Standing, key_of
 from ostinato_shared.errors import OstinatoError
-from ostinato_shared.task_names import LATE_QUEUE, QUEUE
+from ostinato_shared.task_names import LATE_QUEUE, QUEUE, TICK_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis import Redis
-
-    from ostinato_beat.sync import Change
 
 LATE_LIMIT = 1000  # messages in the late queue; what has no room waits in the ledger for the sweep
 
@@ -42,6 +41,15 @@ class Move(NamedTuple):
     value: str
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An entry to write, or to remove if it has a rev only; holds while the entry's rev is the seen one."""
+
+    cron_id: str
+    seen: str
+    fields: Sequence[str]
+
+
 class EntryStore:
     """One beat's hands on the schedule. A token that is no longer the lock's raises LeaseLostError."""
 
@@ -56,7 +64,9 @@ class EntryStore:
 
     def claim(self, token: str, *, now: float, offset: int = 0, limit: int = 500) -> Page:
         """Entries due at `now` (seconds since the epoch), oldest first, after the first `offset`."""
-        reply: Any = self._claim(keys=[self._lock_key, self._schedule_key], args=[token, repr(now), offset, limit])
+        reply: Any = self._claim(
+            keys=[self._lock_key, self._schedule_key, TICK_KEY], args=[token, repr(now), offset, limit]
+        )
         if reply is None:
             raise LeaseLostError
         found, later = reply

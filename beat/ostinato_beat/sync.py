@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from psycopg.rows import args_row, scalar_row, tuple_row
 
 from ostinato_beat.entries import GONE, Standing, written
+from ostinato_beat.store import Change
 from ostinato_shared.queries import sync as queries
 from ostinato_shared.queries.sync import CronRow
 
@@ -23,15 +23,6 @@ WALK_LIMIT: Final = 250  # crons that are compared before due entries get their 
 PARKED: Final = -1
 FIRST_TIME: Final = -62_000_000_000  # before every cron's next_run_date
 FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An entry to write, or to remove if it has a rev only; holds while the entry's rev is the seen one."""
-
-    cron_id: str
-    seen: str
-    fields: Sequence[str]
 
 
 def plan(

@@ -28,8 +28,8 @@ ADVICE = "Run `ostinato db upgrade` against this database."
 
 def upgrade(dsn: str) -> None:
     """Create or migrate all tables, also LangGraph's checkpoints; waits for another migrator. Safe to run again."""
-    from alembic import command  # noqa: PLC0415 - likewise
-    from langgraph.checkpoint.postgres import PostgresSaver  # noqa: PLC0415 - 0.6 s of imports that only a migrator needs
+    from alembic import command  # noqa: PLC0415 - 0.6 s of imports, with the next, that only a migrator needs
+    from langgraph.checkpoint.postgres import PostgresSaver  # noqa: PLC0415 - likewise
 
     engine = create_engine(_sqlalchemy_url(dsn), poolclass=NullPool)
     with engine.connect() as guard:

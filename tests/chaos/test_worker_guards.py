@@ -8,12 +8,12 @@ from uuid import UUID
 
 import pytest
 from langchain_core.runnables import RunnableConfig
-from psycopg import sql
 
 from ostinato_shared.queries import runs
 from ostinato_shared.queries.runs import Ending
 from ostinato_worker import checkpoint_writes, firing
 from ostinato_worker.runtime import Runtime
+from taking_away import functions_without
 from worker_setting import Counted, Database, one_node, running
 
 LOOK_OF_THE_FENCE = "AND run.owner = f.owner AND run.attempt = f.attempt AND run.status = 'running'"
@@ -38,13 +38,6 @@ class Held:
 
 
 @pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
 def without_fence(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TOGETHER", "ALONE"):
         statement = getattr(checkpoint_writes, name)
@@ -54,14 +47,8 @@ def without_fence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def without_attempt_check(db: Database) -> Iterator[None]:
-    whole = {}
-    for name, check in ATTEMPT_CHECKS.items():
-        whole[name] = db.one("SELECT pg_get_functiondef(%s::regproc) AS text", name)["text"]
-        assert check in whole[name]
-        db.connection.execute(sql.SQL(whole[name].replace(check, "")))
-    yield
-    for text in whole.values():
-        db.connection.execute(sql.SQL(text))
+    with functions_without(db, ATTEMPT_CHECKS):
+        yield
 
 
 def take_over(db: Database, worker: Runtime, run_id: UUID) -> None:

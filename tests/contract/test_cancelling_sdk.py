@@ -1,69 +1,16 @@
 """Cancels, displacements, delays and disconnects through the official Python SDK, against an api and a worker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from langgraph_sdk import get_client
-from langgraph_sdk.client import LangGraphClient
-from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
+from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
-from api_setting import fetch, serve_api
-from api_worker import Worker, open_worker, write_graphs
-from ostinato_shared.settings import Settings
+from api_setting import fetch
+from sdk_stage import Stage
 
 DOZE: dict[str, Any] = {"assistant_id": "dozing", "input": {"parts": ["in"]}}
-
-
-@dataclass
-class Stage:
-    client: LangGraphClient
-    worker: Worker
-    url: str
-    settings: Settings
-
-    async def work(self, messages: int = 1) -> None:
-        await asyncio.to_thread(self.worker.work, messages)
-
-    async def thread(self) -> str:
-        return str((await self.client.threads.create())["thread_id"])
-
-    async def status(self, thread_id: str) -> str:
-        return (await self.client.threads.get(thread_id))["status"]
-
-    @asynccontextmanager
-    async def dozing(self, thread_id: str, run_id: str) -> AsyncIterator[asyncio.Task[None]]:
-        """The worker executes the run, whose first node is over; it must be brought to its end meanwhile."""
-        work = asyncio.create_task(self.work())
-        while (await self.client.threads.get_state(thread_id))["values"].get("parts", [])[-1:] != ["first"]:  # noqa: ASYNC110 - of a worker, which tells nobody
-            await asyncio.sleep(0.02)
-        assert (await self.client.runs.get(thread_id, run_id))["status"] == "running"
-        yield work
-        await work
-
-
-@pytest.fixture
-def settings(database_uri: str, redis_uri: str, tmp_path: Path) -> Settings:
-    config = write_graphs(tmp_path)
-    return Settings(database_uri=database_uri, redis_uri=redis_uri, config=config, slots=20, drain_seconds=0.2)
-
-
-@pytest.fixture
-def worker(settings: Settings) -> Iterator[Worker]:
-    with open_worker(settings) as worker:
-        yield worker
-
-
-@pytest.fixture
-async def stage(settings: Settings, worker: Worker) -> AsyncIterator[Stage]:
-    with serve_api(settings) as url:
-        async with get_client(url=url) as client:
-            yield Stage(client, worker, url, settings)
 
 
 async def test_cancelled_run_is_interrupted_and_its_thread_goes_on(stage: Stage) -> None:
@@ -91,6 +38,27 @@ async def test_cancel_without_waiting_is_answered_at_once(stage: Stage) -> None:
         assert await stage.client.runs.cancel(thread_id, run_id) is None
 
     assert await stage.status(thread_id) == "interrupted"
+
+
+async def test_join_of_a_run_under_way_tells_its_end(stage: Stage) -> None:
+    thread_id = await stage.thread()
+    run_id = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
+    async with stage.dozing(thread_id, run_id):
+        joined = asyncio.create_task(stage.client.runs.join(thread_id, run_id))
+        await stage.client.runs.cancel(thread_id, run_id)
+
+        assert await joined == {"parts": ["in", "first"]}
+
+
+async def test_rollback_without_waiting_leaves_nothing_either(stage: Stage) -> None:
+    thread_id = await stage.thread()
+    run_id = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
+    async with stage.dozing(thread_id, run_id):
+        await stage.client.runs.cancel(thread_id, run_id, action="rollback")
+
+    assert await stage.client.runs.list(thread_id) == []
+    assert await stage.client.threads.get_history(thread_id) == []
+    assert await stage.status(thread_id) == "idle"
 
 
 async def test_rollback_leaves_no_run_and_no_checkpoint(stage: Stage) -> None:
@@ -161,6 +129,32 @@ async def test_new_run_displaces_the_one_under_way(
     assert [run["status"] for run in await stage.client.runs.list(thread_id)] == statuses
     assert await stage.status(thread_id) == "idle"
     assert stage.worker.waiting() == 0
+
+
+async def test_busy_thread_rejects_or_enqueues_as_it_is_told(stage: Stage) -> None:
+    thread_id = await stage.thread()
+    earlier = (await stage.client.runs.create(thread_id, **DOZE))["run_id"]
+    given = {"parts": ["new"]}
+    async with stage.dozing(thread_id, earlier):
+        with pytest.raises(ConflictError, match="already running a task"):
+            await stage.client.runs.create(thread_id, "steps", input=given, multitask_strategy="reject")
+        later = await stage.client.runs.create(thread_id, "steps", input=given, multitask_strategy="enqueue")
+        assert [run["status"] for run in await stage.client.runs.list(thread_id)] == ["pending", "running"]
+        assert stage.worker.waiting() == 0
+        await stage.client.runs.cancel(thread_id, earlier)
+
+    await stage.work()
+
+    joined: Any = await stage.client.runs.join(thread_id, later["run_id"])
+    assert joined["parts"] == ["in", "first", "new", "first", "second"]
+
+
+@pytest.mark.parametrize("host", ["10.0.0.8", "192.168.7.7", "127.0.0.1", "169.254.169.254", "[::1]"])
+async def test_webhook_to_a_private_address_is_refused(stage: Stage, host: str) -> None:
+    with pytest.raises(UnprocessableEntityError, match="webhook"):
+        await stage.client.runs.create(None, "steps", input={}, webhook=f"https://{host}/hook")
+    with pytest.raises(UnprocessableEntityError, match="webhook"):
+        await stage.client.crons.create("steps", schedule="* * * * *", input={}, webhook=f"https://{host}/hook")
 
 
 async def test_delayed_run_is_pending_until_its_time(stage: Stage) -> None:

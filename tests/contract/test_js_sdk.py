@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from api_worker import write_graphs
 from javascript import NODE, install
 from whole_stack import running_dev
 
@@ -17,14 +18,21 @@ SUITE = Path(__file__).parent / "js"
 
 @pytest.mark.timeout(300)
 def test_official_javascript_sdk_finds_what_it_expects(tmp_path: Path) -> None:
-    folder = tmp_path / "js"
+    with running_dev(tmp_path / "data", "--no-flower") as dev:
+        passes("contract.test.mjs", tmp_path / "js", url=dev.url)
+
+
+@pytest.mark.timeout(300)
+def test_runs_are_stopped_answered_and_displaced_through_javascript(tmp_path: Path) -> None:
+    with running_dev(tmp_path / "data", "--no-flower", config=write_graphs(tmp_path)) as dev:
+        passes("runs.test.mjs", tmp_path / "js", url=dev.url)
+
+
+def passes(suite: str, folder: Path, *, url: str) -> None:
     shutil.copytree(SUITE, folder, ignore=shutil.ignore_patterns("node_modules"))
     install(folder)
-
-    with running_dev(tmp_path / "data", "--no-flower") as dev:
-        ended = subprocess.run(
-            [str(NODE), "--test", "--test-reporter=tap", "contract.test.mjs"],
-            cwd=folder, env={**os.environ, "OSTINATO_URL": dev.url}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
+    ended = subprocess.run(
+        [str(NODE), "--test", "--test-reporter=tap", suite],
+        cwd=folder, env={**os.environ, "OSTINATO_URL": url}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr

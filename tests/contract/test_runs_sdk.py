@@ -3,55 +3,23 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 from langgraph_sdk import get_client
-from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
-from api_setting import fetch, serve_api
-from api_worker import Worker, open_worker, write_graphs
+from api_setting import fetch
+from api_worker import Worker
 from ostinato_api.app import create_app
 from ostinato_api.main import STOP_SECONDS, Server
 from ostinato_api.routes import runs as routes
 from ostinato_shared.settings import Settings
-
-
-@dataclass
-class Stage:
-    client: LangGraphClient
-    worker: Worker
-    url: str
-    settings: Settings
-
-    async def work(self, messages: int = 1) -> None:
-        await asyncio.to_thread(self.worker.work, messages)
-
-
-@pytest.fixture
-def settings(database_uri: str, redis_uri: str, tmp_path: Path) -> Settings:
-    config = write_graphs(tmp_path)
-    return Settings(database_uri=database_uri, redis_uri=redis_uri, config=config, slots=20, drain_seconds=0.2)
-
-
-@pytest.fixture
-def worker(settings: Settings) -> Iterator[Worker]:
-    with open_worker(settings) as worker:
-        yield worker
-
-
-@pytest.fixture
-async def stage(settings: Settings, worker: Worker) -> AsyncIterator[Stage]:
-    with serve_api(settings) as url:
-        async with get_client(url=url) as client:
-            yield Stage(client, worker, url, settings)
+from sdk_stage import Stage
 
 
 async def test_threads_from_creation_to_deletion(stage: Stage) -> None:

@@ -1,6 +1,7 @@
 """Cancels, displacements and delays as the api takes them; what a worker would do is done in SQL."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from api_setting import execute, fetch, new_thread, open_api, put, sent, service
 from ostinato_shared.task_names import CANCEL_CHANNEL
 
 OWNER = str(uuid4())
+END_AS_ASKED = "SELECT * FROM ostinato_finish(%s, %s, 1, 'interrupted', 'interrupted', %s, '{}', NULL, NULL)"
 UNKNOWN = "01a2022d-0bdd-77a7-ad18-a20902c4cc9b"
 
 
@@ -30,8 +32,7 @@ def start(database_uri: str, run_id: str) -> None:
 
 def end_as_asked(database_uri: str, run_id: str) -> list[Any]:
     """What the owner of a run that is asked to end does; the thread's next run."""
-    statement = "SELECT * FROM ostinato_finish(%s, %s, 1, 'interrupted', 'interrupted', %s, '{}', NULL, NULL)"
-    return [row["next_run_id"] for row in fetch(database_uri, statement, run_id, OWNER, '{"got": "here"}')]
+    return [row["next_run_id"] for row in fetch(database_uri, END_AS_ASKED, run_id, OWNER, '{"got": "here"}')]
 
 
 async def statuses(api: httpx.AsyncClient, thread_id: str) -> list[str]:
@@ -222,3 +223,38 @@ async def test_waiter_of_a_rolled_back_run_gets_an_error(api: httpx.AsyncClient,
 
     assert "rolled back" in (await waiter).json()["__error__"]["message"]
     execute(database_uri, "DELETE FROM run")
+
+
+@pytest.mark.parametrize("action", ["interrupt", "rollback"])
+async def test_waiting_and_bulk_cancels_and_a_finish_at_one_instant_all_come_to_an_end(
+    api: httpx.AsyncClient, database_uri: str, action: str
+) -> None:
+    seen = set()
+
+    async def end(run_id: str) -> None:
+        await asyncio.sleep(random.choice([0, random.uniform(0, 0.02)]))  # noqa: S311 - a race's jitter
+        async with services_of(api).pool.connection() as connection:
+            await connection.execute(END_AS_ASKED, (run_id, OWNER, "{}"))
+        await services_of(api).sender.tell_done(run_id)  # type: ignore[arg-type]  # the text of one
+
+    for number in range(400):
+        thread_id = await new_thread(api)
+        running, waiting = [(await put(api, thread_id))["run_id"] for _ in range(2)]
+        start(database_uri, running)
+
+        one, all_of_them, _ = await asyncio.gather(
+            api.post(f"/threads/{thread_id}/runs/{running}/cancel?wait=1&action={action}"),
+            api.post(f"/runs/cancel?action={action}", json={"thread_id": thread_id, "run_ids": [running, waiting]}),
+            end(running),
+        )
+
+        assert one.status_code in {200, 404}
+        assert all_of_them.status_code == 204  # of the one that waits
+        kept = {"interrupt": ["interrupted", "interrupted"], "rollback": []}[action]
+        left = (await statuses(api, thread_id))[:-1]
+        assert left in (kept, ["interrupted", *kept[1:]])
+        assert (await api.get(f"/threads/{thread_id}")).json()["status"] in {"interrupted", "idle"}
+        seen.add(one.status_code)
+        if number >= 15 and len(seen) > 1:
+            return
+    pytest.fail(f"only one order was seen: {seen}")

@@ -13,6 +13,7 @@ from api_setting import AGENT_ID, execute, open_api, services_of, settings
 from ostinato_cli.embedded import EmbeddedValkey
 
 CRON = {"assistant_id": "agent", "schedule": "0 9 * * *"}
+UNKNOWN = "01a2022d-0bdd-77a7-ad18-a20902c4cc9b"
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -81,12 +82,20 @@ async def test_openapi_describes_bodies_and_answers_of_every_route(api: httpx.As
     create = document["paths"]["/runs/crons"]["post"]
     assert "requestBody" in create
     assert create["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("CronOut")
-    assert {"404", "422"} <= set(create["responses"])
+    codes = {
+        (path, method): set(operation["responses"])
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert codes["/runs/crons", "post"] == {"200", "400", "404", "422", "503"}
+    assert codes["/threads/{thread_id}/runs", "post"] == {"200", "400", "404", "409", "422", "503"}
+    assert codes["/threads/{thread_id}/state", "post"] == {"200", "400", "404", "409", "422", "503"}
+    assert codes["/threads/{thread_id}/runs/{run_id}", "delete"] == {"204", "404", "422", "503"}
     assert document["components"]["schemas"]["Problem"]["properties"]["detail"]["type"] == "string"
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-@pytest.mark.parametrize("path", ["/nope", "/metrics", "/a2a/x", "/mcp", "/runs/crons/"])
+@pytest.mark.parametrize("path", ["/nope", "/a2a/x", "/mcp", "/runs/crons/"])
 async def test_unknown_paths_are_404(api: httpx.AsyncClient, path: str) -> None:
     answer = await api.get(path)
 
@@ -94,10 +103,21 @@ async def test_unknown_paths_are_404(api: httpx.AsyncClient, path: str) -> None:
     assert answer.json() == {"detail": "Not Found"}
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/runs/crons"), ("DELETE", "/ok"), ("PUT", "/assistants")])
-async def test_wrong_methods_are_405(api: httpx.AsyncClient, method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/runs/crons", "POST"),
+        ("DELETE", "/ok", "GET"),
+        ("PUT", "/assistants", "POST"),
+        ("PUT", f"/assistants/{UNKNOWN}", "DELETE, GET, PATCH"),
+        ("PUT", f"/threads/{UNKNOWN}/runs", "GET, POST"),
+        ("POST", f"/runs/crons/{UNKNOWN}", "DELETE, GET, PATCH"),
+    ],
+)
+async def test_wrong_methods_are_405(api: httpx.AsyncClient, method: str, path: str, allowed: str) -> None:
     answer = await api.request(method, path)
 
+    assert answer.headers["allow"] == allowed
     assert answer.status_code == 405
     assert answer.json() == {"detail": "Method Not Allowed"}
 

@@ -13,24 +13,18 @@ from ostinato_beat.sweeping import Sweeper
 from ostinato_beat.takeover import take_over
 from ostinato_shared.ids import new_id
 from ostinato_shared.settings import Settings
-from worker_setting import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
+
+    from worker_setting import Database
 
 
 @pytest.fixture
 def ground(database_uri: str, redis_uri: str) -> Iterator[Ground]:
     with held_ground(database_uri, redis_uri) as ground:
         yield ground
-
-
-@pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
 
 
 def make_worker(db: Database, *, lease: float = -1.0, released: bool = False, blocked_by: UUID | None = None) -> UUID:

@@ -256,6 +256,18 @@ def test_workers_whose_leases_expired_are_none(ground: Ground) -> None:
     assert "ostinato worker" in finding.advice
 
 
+def test_worker_whose_loop_stands_still_is_a_warning_that_names_the_graph(ground: Ground) -> None:
+    ground.connection.execute(
+        "UPDATE worker SET loop_lag_ms = 12000, blocked_graph = 'busy', blocked_since = clock_timestamp()"
+    )
+
+    finding = found("workers")
+
+    assert finding.level is Level.WARN
+    assert finding.text == "graph busy has blocked the worker with pid 1 on host for 12 s: all its runs wait"
+    assert "to a thread" in finding.advice
+
+
 def test_cron_that_does_not_fire_fails(ground: Ground) -> None:
     ground.make_cron(at=int(time.time()) - 60)
     ground.drain()

@@ -43,12 +43,6 @@ def opened(database_uri: str) -> Iterator[Database]:
         database.connection.close()
 
 
-@pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    with opened(database_uri) as database:
-        yield database
-
-
 def write(db: Database, queue: Queue, thread: UUID, assistant: UUID, *, strategy: str, delay: float) -> None:
     run_id = uuid4()
     verdict = db.one(

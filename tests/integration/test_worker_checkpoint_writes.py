@@ -1,29 +1,14 @@
 """Checkpoints of many runs in one statement: nobody's rows get past another one's fence, nobody waits for another."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
-import pytest
 
 from ostinato_shared.ids import new_id
 from ostinato_worker.checkpoint_writes import AT_ONCE, MOST, Fence, Rows
 from ostinato_worker.runtime import Runtime
-from worker_setting import Database, running
-
-
-@pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
-def worker(database_uri: str, redis_uri: str) -> Iterator[Runtime]:
-    with running(database_uri, redis_uri) as runtime:
-        yield runtime
+from worker_setting import Database
 
 
 def fence_of_a_run(db: Database, worker: Runtime) -> Fence:

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import uuid
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import langgraph.checkpoint.base.id as id_clock
@@ -65,19 +64,6 @@ def build_mixed() -> StateGraph[Any]:
     builder.add_edge("work", "inner")
     builder.add_edge("inner", END)
     return builder
-
-
-@pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
-def worker(database_uri: str, redis_uri: str) -> Iterator[Runtime]:
-    with running(database_uri, redis_uri) as runtime:
-        yield runtime
 
 
 def running_run(db: Database, worker: Runtime) -> Fence:

@@ -1,26 +1,12 @@
 """From a due firing to a run and its end, on real servers."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from ostinato_worker import firing
 from ostinato_worker.runtime import Runtime
 from worker_setting import Database, running, yesterday
-
-
-@pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
-def worker(database_uri: str, redis_uri: str) -> Iterator[Runtime]:
-    with running(database_uri, redis_uri) as runtime:
-        yield runtime
 
 
 def test_due_firing_runs_its_assistant_on_a_new_thread(db: Database, worker: Runtime) -> None:

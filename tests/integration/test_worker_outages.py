@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -15,19 +14,6 @@ from ostinato_worker.lease import Lease
 from ostinato_worker.runtime import Runtime
 from ostinato_worker.watchdog import Watchdog
 from worker_setting import Counted, Database, one_node, running
-
-
-@pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
-def worker(database_uri: str, redis_uri: str) -> Iterator[Runtime]:
-    with running(database_uri, redis_uri) as runtime:
-        yield runtime
 
 
 def lose_the_first_answer(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

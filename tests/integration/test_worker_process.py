@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-import pytest
 import redis
 
 from ostinato_shared import broker
 from ostinato_shared.ids import new_id
 from worker_processes import PROGRAM, Worker
-from worker_setting import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from worker_setting import Database
 
 GRAPH = """
 import time
@@ -36,13 +36,6 @@ def one(node): return StateGraph(dict).add_node("node", node).add_edge(START, "n
 graph, sync, hanging = one(count_async), one(count), one(hang)
 """
 PROJECT = '{"graphs": {"async": "./g.py:graph", "sync": "./g.py:sync", "hanging": "./g.py:hanging"}}'
-
-
-@pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
 
 
 @contextmanager

@@ -89,13 +89,6 @@ OWN_GRAPHS: dict[str, Any] = {
 
 
 @pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
 def worker(database_uri: str, redis_uri: str) -> Iterator[Runtime]:
     with running(database_uri, redis_uri, **OWN_GRAPHS) as runtime:
         yield runtime

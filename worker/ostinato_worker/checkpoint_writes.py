@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 AT_ONCE = 2  # statements in flight; with more of them fewer runs share one
 MOST = 100  # requests in one statement
-RETRY_SECONDS = 10.0  # every statement bears repeating; longer outages fail the run
 
 # FOR SHARE: whoever takes a run over waits for a write under way, and no later write gets past the fence.
 FENCE = """
@@ -100,7 +99,8 @@ class CheckpointWriter:
         return await written or await self._write_alone(rows)
 
     async def _write_alone(self, rows: Rows) -> bool:
-        return bool(await ride_out(lambda: self._execute(ALONE, [rows]), what="checkpoint", seconds=RETRY_SECONDS))
+        """Try for as long as the outage lasts: whether the run is still this worker's, the fence says afterwards."""
+        return bool(await ride_out(lambda: self._execute(ALONE, [rows]), what="checkpoint"))
 
     async def _write_together(self) -> None:
         """Tell each who waits whether its rows were written; if not it tries alone, and learns why."""

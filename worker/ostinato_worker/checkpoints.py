@@ -14,7 +14,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from psycopg.rows import dict_row
 
-from ostinato_worker.checkpoint_writes import RETRY_SECONDS, Rows
+from ostinato_worker.checkpoint_writes import Rows
 from ostinato_worker.outages import ride_out
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class FencedSaver(AsyncPostgresSaver):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         if self._unwritten:
             return None
-        found = await ride_out(lambda: super(FencedSaver, self).aget_tuple(config), what="read", seconds=RETRY_SECONDS)
+        found = await ride_out(lambda: super(FencedSaver, self).aget_tuple(config), what="read")
         if found is not None:
             _lift_id_clock(found.checkpoint["id"])
         return found

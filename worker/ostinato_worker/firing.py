@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
+from psycopg import DataError
+from psycopg.errors import CheckViolation, NotNullViolation
 
 from ostinato_shared.ids import new_id
-from ostinato_shared.models.states import MultitaskStrategy, Outcome, RunStatus
+from ostinato_shared.models.states import MultitaskStrategy, Outcome, RunStatus, SkipReason
 from ostinato_shared.queries import runs
 from ostinato_worker import cancelling
 from ostinato_worker.outages import ride_out
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from ostinato_shared.queries.runs import Claim, RunRow
     from ostinato_worker.runtime import Runtime
 
+REFUSALS = (DataError, CheckViolation, NotNullViolation)  # what the cron's row says makes no run, however often tried
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
@@ -73,7 +77,13 @@ async def _claim_once(runtime: Runtime, firing_id: UUID, *, run_id: UUID, thread
             return None if run is None else runs.Claim(Outcome.STARTED, None, 0.0, run, on_new_thread=False)
         return claim
 
-    return await ride_out(attempt, what="claim", seconds=runtime.settings.lease_seconds)
+    try:
+        return await ride_out(attempt, what="claim")  # giving up would leave a run behind that nobody executes
+    except REFUSALS as error:
+        log.warning("firing_refused", firing_id=str(firing_id), error=type(error).__name__)
+        refuse = partial(runs.refuse, runtime.pool, firing_id, error=error)
+        await ride_out(refuse, what="refusal")
+        return runs.Claim(Outcome.SKIPPED, SkipReason.INVALID, 0.0, None, on_new_thread=False)
 
 
 async def _start(runtime: Runtime, run_id: UUID) -> RunRow | None:
@@ -89,4 +99,4 @@ async def _start(runtime: Runtime, run_id: UUID) -> RunRow | None:
 
     if runtime.stopping.is_set():
         return None
-    return await ride_out(attempt, what="start", seconds=runtime.settings.lease_seconds)
+    return await ride_out(attempt, what="start")

@@ -66,6 +66,7 @@ class Lease:
                 self._drop_connection()
 
     def _renew(self) -> None:
+        stall = self.runtime.stall
         renew_lease(
             self._connected(),
             self.runtime.worker_id,
@@ -74,7 +75,10 @@ class Lease:
             slots=self.runtime.settings.slots,
             blocked_by=self.runtime.blocked_by,
             seconds=self.seconds,
+            stall=stall,
         )
+        if self.runtime.stall is stall:  # else it goes on: the next heartbeat has the longer time
+            self.runtime.stall = None
 
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None or self._connection.closed:

@@ -12,7 +12,7 @@ from ostinato_shared.errors import ProjectError
 from ostinato_shared.queries import runs
 from ostinato_worker import cancelling, finishing, limits, resuming
 from ostinato_worker.calls import build_config, build_options
-from ostinato_worker.checkpoint_writes import RETRY_SECONDS, Fence
+from ostinato_worker.checkpoint_writes import Fence
 from ostinato_worker.checkpoints import FencedSaver, LeaseLostError
 from ostinato_worker.outages import ride_out
 from ostinato_worker.outcomes import ended_early, failed, finished, stopped
@@ -119,7 +119,7 @@ async def _state_at_failure(graph: Graph, run: RunRow) -> StateSnapshot | None:
 async def _record_answers(runtime: Runtime, under_way: UnderWay, interrupt_ids: list[str]) -> None:
     run = under_way.run
     record = partial(runs.record_answers, runtime.pool, run, interrupt_ids)
-    if not await ride_out(record, what="answers", seconds=RETRY_SECONDS):
+    if not await ride_out(record, what="answers"):
         under_way.lose()
         raise LeaseLostError(run.run_id)
 

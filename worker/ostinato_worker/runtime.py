@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis as AsyncRedis
 
     from ostinato_shared.project import Project
-    from ostinato_shared.queries.runs import RunRow
+    from ostinato_shared.queries.runs import RunRow, Stall
     from ostinato_shared.settings import Settings
 
 T = TypeVar("T")
@@ -94,6 +94,7 @@ class Runtime:
     under_way: dict[UUID, UnderWay] = field(default_factory=dict)
     put_off: list[str] = field(default_factory=list)  # messages for other workers, sent when this one has stopped
     blocked_by: UUID | None = None  # the run that keeps the loop from turning
+    stall: Stall | None = None  # the longest look at the loop that stood still since the last heartbeat
     stopping: threading.Event = field(default_factory=threading.Event)  # claim nothing any more
     _thread: threading.Thread = field(init=False)
     _watch: asyncio.Task[None] = field(init=False)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+
+from ostinato_shared.queries.runs import Stall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -71,8 +74,15 @@ class Watchdog:
             self.runtime.loop.call_soon_threadsafe(self._answered.set)
         else:
             self._silent += LOOK_SECONDS
-        stalled = self._silent >= BLOCKED_SECONDS
-        self.runtime.blocked_by = _running_now(self.runtime.loop) if stalled else None
+        self._note(_running_now(self.runtime.loop) if self._silent >= BLOCKED_SECONDS else None)
+
+    def _note(self, culprit: UUID | None) -> None:
+        """Keep what the next heartbeat tells."""
+        self.runtime.blocked_by = culprit
+        if self._silent >= BLOCKED_SECONDS:
+            under_way = None if culprit is None else self.runtime.under_way.get(culprit)
+            graph_id = None if under_way is None else under_way.run.graph_id
+            self.runtime.stall = Stall(graph_id, self._silent, time.monotonic() - self._silent)
 
     def _end(self) -> None:
         """End the process; its runs go to others, and the one that stalls it is charged for all."""

@@ -6,6 +6,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, Path, Response
 
 from ostinato_api import assistants, shapes
 from ostinato_api.dependencies import CallerDep, PoolDep, ProjectDep, SenderDep, ServicesDep, SessionDep
+from ostinato_api.errors import CONFLICT, SENSELESS
 from ostinato_api.json_bodies import JsonRoute
 from ostinato_api.pages import answer_page, count, page
 from ostinato_api.schemas.assistants import (
@@ -26,7 +27,7 @@ AssistantName = Annotated[str, Path(description="An assistant's id, or a graph's
 router = APIRouter(route_class=JsonRoute, prefix="/assistants", tags=["Assistants"])
 
 
-@router.post("", response_model=AssistantOut)
+@router.post("", response_model=AssistantOut, responses=SENSELESS | CONFLICT)
 async def create(body: AssistantCreate, session: SessionDep, project: ProjectDep, caller: CallerDep) -> Any:
     """Create an assistant of one of the project's graphs."""
     return await assistants.create(session, body, project=project, user_id=caller)
@@ -53,7 +54,7 @@ async def get(assistant_id: AssistantId, session: SessionDep) -> Any:
     return await assistants.get(session, assistant_id)
 
 
-@router.patch("/{assistant_id}", response_model=AssistantOut)
+@router.patch("/{assistant_id}", response_model=AssistantOut, responses=SENSELESS)
 async def change(assistant_id: AssistantId, body: AssistantPatch, session: SessionDep, project: ProjectDep) -> Any:
     """Make a new version of an assistant; metadata is merged, config and context are replaced."""
     return await assistants.change(session, assistant_id, body, project=project)

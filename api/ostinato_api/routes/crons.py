@@ -6,6 +6,7 @@ from fastapi import APIRouter, BackgroundTasks, Response
 
 from ostinato_api import crons, webhooks
 from ostinato_api.dependencies import CallerDep, ProjectDep, SenderDep, SessionDep
+from ostinato_api.errors import SENSELESS
 from ostinato_api.json_bodies import JsonRoute
 from ostinato_api.pages import answer_page, count, page
 from ostinato_api.schemas.base import CronId, ThreadId
@@ -14,7 +15,7 @@ from ostinato_api.schemas.crons import CronCreate, CronFilter, CronOut, CronPatc
 router = APIRouter(route_class=JsonRoute, tags=["Crons"])
 
 
-@router.post("/runs/crons", response_model=CronOut)
+@router.post("/runs/crons", response_model=CronOut, responses=SENSELESS)
 async def create(  # noqa: PLR0917 - FastAPI passes them by name
     body: CronCreate,
     session: SessionDep,
@@ -29,7 +30,7 @@ async def create(  # noqa: PLR0917 - FastAPI passes them by name
     return await crons.create(session, body, user_id=caller)
 
 
-@router.post("/threads/{thread_id}/runs/crons", response_model=CronOut)
+@router.post("/threads/{thread_id}/runs/crons", response_model=CronOut, responses=SENSELESS)
 async def create_for_thread(  # noqa: PLR0917 - FastAPI passes them by name
     thread_id: ThreadId,
     body: CronCreate,
@@ -66,7 +67,7 @@ async def get(cron_id: CronId, session: SessionDep) -> Any:
     return await crons.get(session, cron_id)
 
 
-@router.patch("/runs/crons/{cron_id}", response_model=CronOut)
+@router.patch("/runs/crons/{cron_id}", response_model=CronOut, responses=SENSELESS)
 async def change(  # noqa: PLR0917 - FastAPI passes them by name
     cron_id: CronId,
     body: CronPatch,

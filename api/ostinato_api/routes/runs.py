@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from ostinato_api import cancelling, runs, threads, webhooks
 from ostinato_api.dependencies import CallerDep, Services, ServicesDep, SessionDep
+from ostinato_api.errors import CONFLICT, SENSELESS
 from ostinato_api.json_bodies import JsonRoute
 from ostinato_api.pages import answer_page, check_select, page
 from ostinato_api.schemas.base import Limit, Offset, RunId, ThreadId
@@ -29,7 +30,7 @@ Action = Literal["interrupt", "rollback"]
 HEARTBEAT_SECONDS = 5.0  # proxies and clients give up on a connection that says nothing
 
 
-@router.post("/threads/{thread_id}/runs", response_model=RunOut)
+@router.post("/threads/{thread_id}/runs", response_model=RunOut, responses=SENSELESS | CONFLICT)
 async def create(
     thread_id: ThreadId, body: RunCreate, services: ServicesDep, caller: CallerDep, response: Response
 ) -> Any:
@@ -40,7 +41,7 @@ async def create(
     return await runs.put_on_thread(services, run, create=body.if_not_exists == "create")
 
 
-@router.post("/runs", response_model=RunOut)
+@router.post("/runs", response_model=RunOut, responses=SENSELESS)
 async def create_stateless(body: RunCreate, services: ServicesDep, caller: CallerDep, response: Response) -> Any:
     """Run an assistant on a thread of its own, in the background."""
     run = runs.planned(body, project=services.project, user_id=caller)
@@ -50,7 +51,7 @@ async def create_stateless(body: RunCreate, services: ServicesDep, caller: Calle
     return made
 
 
-@router.post("/runs/batch", response_model=list[RunOut])
+@router.post("/runs/batch", response_model=list[RunOut], responses=SENSELESS)
 async def create_batch(bodies: Batch, services: ServicesDep, caller: CallerDep) -> Any:
     """Run assistants, each on a thread of its own, in the background."""
     planned = [runs.planned(body, project=services.project, user_id=caller) for body in bodies]
@@ -58,7 +59,7 @@ async def create_batch(bodies: Batch, services: ServicesDep, caller: CallerDep) 
     return await runs.put_on_new_threads(services, planned)
 
 
-@router.post("/threads/{thread_id}/runs/wait")
+@router.post("/threads/{thread_id}/runs/wait", responses=SENSELESS | CONFLICT)
 async def create_and_wait(thread_id: ThreadId, body: RunCreate, services: ServicesDep, caller: CallerDep) -> Response:
     """Run an assistant on a thread and give its values when it is over."""
     run = runs.planned(body, project=services.project, user_id=caller, thread_id=thread_id)
@@ -67,7 +68,7 @@ async def create_and_wait(thread_id: ThreadId, body: RunCreate, services: Servic
     return _waited(services, run, body)
 
 
-@router.post("/runs/wait")
+@router.post("/runs/wait", responses=SENSELESS)
 async def create_stateless_and_wait(body: RunCreate, services: ServicesDep, caller: CallerDep) -> Response:
     """Run an assistant on a thread of its own and give its values when it is over."""
     run = runs.planned(body, project=services.project, user_id=caller)
@@ -129,7 +130,7 @@ async def join(thread_id: ThreadId, run_id: RunId, services: ServicesDep) -> Res
     """Give a run's values when it is over."""
     if not await queries.is_on_thread(services.pool, thread_id, run_id):
         raise runs.RunNotFoundError(run_id)
-    return Waited(partial(services.waiting.outcome, run_id))
+    return Waited(partial(runs.outcome, services, run_id))
 
 
 @router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
@@ -178,14 +179,14 @@ class Waited(StreamingResponse):
 
 
 async def _ended(waiting: Waiting, run_id: UUID) -> dict[str, Any]:
-    await waiting.outcome(run_id)
+    await waiting.end(run_id)
     return {}  # the JavaScript SDK reads a body
 
 
 def _waited(services: Services, run: NewRun, body: RunCreate) -> Waited:
     path = _path(run)
     headers = {"content-location": path, "location": f"{path}/join"}
-    outcome = partial(services.waiting.outcome, run.run_id)
+    outcome = partial(runs.outcome, services, run.run_id)
     if body.on_disconnect == "continue":
         return Waited(outcome, headers=headers)
     give_up = partial(cancelling.give_up, services, run.thread_id, run.run_id)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 
 from ostinato_api import states, threads
 from ostinato_api.dependencies import Services, ServicesDep
+from ostinato_api.errors import CONFLICT, SENSELESS
 from ostinato_api.json_bodies import JsonRoute
 from ostinato_api.schemas.base import Limit, ThreadId
 from ostinato_api.schemas.state import CheckpointRef, HistoryQuery, PlaceText, StateAtCheckpoint, StateEdit
@@ -17,14 +18,14 @@ router = APIRouter(route_class=JsonRoute, prefix="/threads/{thread_id}", tags=["
 Subgraphs = Annotated[bool, Query(description="Whether to show what goes on inside of subgraphs.")]
 
 
-@router.get("/state")
+@router.get("/state", responses=SENSELESS)
 async def get(thread_id: ThreadId, services: ServicesDep, *, subgraphs: Subgraphs = False) -> Response:
     """Read a thread's state."""
     thread = await _thread(services, thread_id)
     return _json(await states.read(services, thread, CheckpointRef(), subgraphs=subgraphs))
 
 
-@router.get("/state/{checkpoint_id}")
+@router.get("/state/{checkpoint_id}", responses=SENSELESS)
 async def get_at(
     thread_id: ThreadId, checkpoint_id: PlaceText, services: ServicesDep, *, subgraphs: Subgraphs = False
 ) -> Response:
@@ -34,26 +35,26 @@ async def get_at(
     return _json(await states.read(services, thread, place, subgraphs=subgraphs))
 
 
-@router.post("/state/checkpoint")
+@router.post("/state/checkpoint", responses=SENSELESS)
 async def get_at_checkpoint(thread_id: ThreadId, body: StateAtCheckpoint, services: ServicesDep) -> Response:
     """Read a thread's state as of a checkpoint, which may be a subgraph's."""
     thread = await _thread(services, thread_id)
     return _json(await states.read(services, thread, body.checkpoint, subgraphs=body.subgraphs))
 
 
-@router.post("/state")
+@router.post("/state", responses=SENSELESS | CONFLICT)
 async def edit(thread_id: ThreadId, body: StateEdit, services: ServicesDep) -> dict[str, Any]:
     """Edit a thread's state, as if a node had written the values."""
     return await states.edit(services, await _thread(services, thread_id), body)
 
 
-@router.post("/history")
+@router.post("/history", responses=SENSELESS)
 async def search_history(thread_id: ThreadId, body: HistoryQuery, services: ServicesDep) -> Response:
     """Read a thread's past states, newest first."""
     return _json(await states.history(services, await _thread(services, thread_id), body))
 
 
-@router.get("/history")
+@router.get("/history", responses=SENSELESS)
 async def get_history(
     thread_id: ThreadId, services: ServicesDep, *, limit: Limit = 1, before: PlaceText | None = None
 ) -> Response:

@@ -5,8 +5,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from ostinato_api import threads
+from ostinato_api import states, threads
 from ostinato_api.dependencies import CallerDep, PoolDep, SenderDep, ServicesDep, SessionDep
+from ostinato_api.errors import CONFLICT, SENSELESS
 from ostinato_api.extraction import parse_paths
 from ostinato_api.json_bodies import JsonRoute
 from ostinato_api.pages import check_select, count, page
@@ -16,18 +17,20 @@ from ostinato_api.schemas.threads import ThreadCreate, ThreadFilter, ThreadOut, 
 router = APIRouter(route_class=JsonRoute, prefix="/threads", tags=["Threads"])
 
 
-@router.post("", response_model=ThreadOut)
+@router.post("", response_model=ThreadOut, responses=SENSELESS | CONFLICT)
 async def create(body: ThreadCreate, services: ServicesDep, caller: CallerDep) -> Any:
     """Create a thread; with `supersteps`, one that has a state already."""
     return await threads.create(services, body, user_id=caller)
 
 
 @router.post("/search", response_model=list[ThreadOut])
-async def search(body: ThreadSearch, session: SessionDep) -> Response:
+async def search(body: ThreadSearch, services: ServicesDep) -> Response:
     """List threads, newest first unless told otherwise."""
     fields = check_select(body.select, ThreadOut.model_fields)
     paths = parse_paths(body.extract)
-    rows, total = await page(session, threads.searched(body), limit=body.limit, offset=body.offset)
+    await states.refresh_all(services)
+    async with services.sessions() as session:
+        rows, total = await page(session, threads.searched(body), limit=body.limit, offset=body.offset)
     items = [ThreadOut.model_validate(row).model_dump(mode="json", include=fields) for row in rows]
     if paths:
         items = [item | {"extracted": threads.extracted(row, paths)} for item, row in zip(items, rows, strict=True)]
@@ -38,12 +41,14 @@ async def search(body: ThreadSearch, session: SessionDep) -> Response:
 
 
 @router.post("/count")
-async def count_matching(body: ThreadFilter, session: SessionDep) -> int:
+async def count_matching(body: ThreadFilter, services: ServicesDep, session: SessionDep) -> int:
     """Count the threads that a filter means."""
+    if body.values:
+        await states.refresh_all(services)
     return await count(session, threads.matching(body))
 
 
-@router.post("/prune")
+@router.post("/prune", responses=SENSELESS)
 async def prune(body: ThreadPrune, services: ServicesDep) -> dict[str, int]:
     """Delete threads, or all of their history but its end."""
     pruned = await threads.prune(services, body)
@@ -58,9 +63,9 @@ async def copy(thread_id: ThreadId, services: ServicesDep, caller: CallerDep) ->
 
 
 @router.get("/{thread_id}", response_model=ThreadOut)
-async def get(thread_id: ThreadId, session: SessionDep) -> Any:
+async def get(thread_id: ThreadId, services: ServicesDep) -> Any:
     """Read one thread."""
-    return await threads.get(session, thread_id)
+    return await threads.show(services, thread_id)
 
 
 @router.patch("/{thread_id}", response_model=ThreadOut)

@@ -15,10 +15,18 @@ POLL_SECONDS = 0.1
 DUE_WARN_SECONDS = 30
 DUE_FAIL_SECONDS = 300
 LATE_SECONDS = 15
+BLOCKED_ADVICE = (
+    "Move the node's blocking calls to a thread (asyncio.to_thread), or make it a plain `def`: those run in threads."
+)
 
 # A worker that has ended lets its lease expire: only those that hold one are alive.
 _WORKERS = """
 SELECT count(*), count(DISTINCT hostname), coalesce(sum(slots), 0) FROM worker WHERE expires_at > clock_timestamp()
+"""
+# What a worker's last heartbeat said.
+_BLOCKED = """
+SELECT blocked_graph, hostname, pid, loop_lag_ms / 1000 FROM worker
+WHERE expires_at > clock_timestamp() AND loop_lag_ms > 0 ORDER BY loop_lag_ms DESC LIMIT 1
 """
 # By due_at: a catch-up firing stands for a time long ago.
 _DUE = """
@@ -44,10 +52,16 @@ def examine_beat(client: redis.Redis) -> Finding:
 
 
 def examine_workers(connection: Connection) -> Finding:
-    """How many workers are alive."""
+    """How many workers are alive, and whether a graph keeps one of them from working."""
     alive, hosts, slots = _row(connection, _WORKERS)
     if not alive:
         return Finding("workers", Level.FAIL, "none is alive, so nothing runs", "Start `ostinato worker`.")
+    blocked = connection.execute(_BLOCKED).fetchone()
+    if blocked:
+        graph, host, pid, seconds = blocked
+        who = f"graph {graph}" if graph else "something"
+        text = f"{who} has blocked the worker with pid {pid} on {host} for {seconds} s: all its runs wait"
+        return Finding("workers", Level.WARN, text, BLOCKED_ADVICE)
     return Finding("workers", Level.OK, f"{alive} alive on {hosts} host{'s' * (hosts > 1)}, {slots} runs at a time")
 
 

@@ -20,6 +20,12 @@ class Thread(Model):
         CheckConstraint(one_of("status", ThreadStatus), name="status"),
         Index(None, "created_at"),
         Index("ix_thread_metadata", "metadata", postgresql_using="gin", postgresql_ops={"metadata": "jsonb_path_ops"}),
+        Index("ix_thread_state_stale_at", "state_stale_at", postgresql_where=text("state_stale_at IS NOT NULL")),
+        Index(
+            "ix_thread_waiting",
+            "updated_at",
+            postgresql_where=text("status = 'interrupted' AND interrupts <> '{}' AND deleted_at IS NULL"),
+        ),
         Index("ix_thread_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
@@ -36,4 +42,6 @@ class Thread(Model):
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     state_updated_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    # When a run was ended in its graph's absence: values and interrupts are to be read from the head, by the api.
+    state_stale_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]

@@ -22,3 +22,6 @@ class Worker(Model):
     expires_at: Mapped[datetime]
     released_at: Mapped[datetime | None]  # it ended in order: its runs are charged no crash
     blocked_by: Mapped[UUID | None]  # the run that keeps its loop from turning: the others are charged no crash
+    loop_lag_ms: Mapped[int] = mapped_column(server_default="0")  # the longest since the heartbeat before the last
+    blocked_graph: Mapped[str | None]  # the last graph that kept its loop from turning, and since when
+    blocked_since: Mapped[datetime | None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    import psycopg
     from psycopg import AsyncConnection, Connection
     from psycopg.rows import DictRow
 
@@ -39,10 +41,19 @@ RECORD_ANSWERS = """
 UPDATE run SET answers = %s WHERE run_id = %s AND owner = %s AND attempt = %s AND status = 'running'
 RETURNING run_id"""
 
+REFUSE = """
+UPDATE firing SET outcome = 'skipped', reason = 'invalid', error = %s, ended_at = clock_timestamp(),
+    lag_ms = least(extract(epoch FROM clock_timestamp() - fire_time) * 1000, 2147483647)::int
+WHERE firing_id = %s AND outcome = 'due' RETURNING firing_id"""
+
 RENEW_LEASE = """
-INSERT INTO worker (worker_id, hostname, pid, slots, blocked_by, expires_at)
-VALUES (%s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s))
-ON CONFLICT (worker_id) DO UPDATE SET expires_at = EXCLUDED.expires_at, blocked_by = EXCLUDED.blocked_by"""
+INSERT INTO worker (worker_id, hostname, pid, slots, blocked_by, expires_at, loop_lag_ms, blocked_graph, blocked_since)
+VALUES (%s, %s, %s, %s, %s, clock_timestamp() + make_interval(secs => %s), %s, %s,
+        clock_timestamp() - make_interval(secs => %s))
+ON CONFLICT (worker_id) DO UPDATE SET expires_at = EXCLUDED.expires_at, blocked_by = EXCLUDED.blocked_by,
+    loop_lag_ms = EXCLUDED.loop_lag_ms,
+    blocked_graph = CASE WHEN EXCLUDED.loop_lag_ms > 0 THEN EXCLUDED.blocked_graph ELSE worker.blocked_graph END,
+    blocked_since = coalesce(EXCLUDED.blocked_since, worker.blocked_since)"""
 RELEASE_LEASE = """
 UPDATE worker SET expires_at = clock_timestamp(), released_at = clock_timestamp() WHERE worker_id = %s"""
 ABANDON_LEASE = "UPDATE worker SET expires_at = clock_timestamp(), blocked_by = %s WHERE worker_id = %s"
@@ -50,6 +61,19 @@ ABANDON_LEASE = "UPDATE worker SET expires_at = clock_timestamp(), blocked_by = 
 DROP_SPENT_LEASES = """
 DELETE FROM worker WHERE expires_at < clock_timestamp()
 AND NOT EXISTS (SELECT FROM run WHERE run.owner = worker.worker_id AND run.status = 'running')"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A worker's loop stands still, or did a moment ago."""
+
+    graph_id: str | None  # the graph that keeps it from turning, if it is known
+    seconds: float
+    began: float  # by the monotonic clock
+
+    def ago(self) -> float:
+        """The seconds since it began."""
+        return time.monotonic() - self.began
 
 
 class Pool(Protocol):
@@ -123,6 +147,12 @@ async def claim(pool: Pool, firing_id: UUID, *, run_id: UUID, thread_id: UUID, o
     return Claim(row["outcome"], row["reason"], row["wait_seconds"], run, on_new_thread=on_new_thread)
 
 
+async def refuse(pool: Pool, firing_id: UUID, *, error: psycopg.Error) -> None:
+    """Record a firing that cannot be claimed, and why."""
+    why = {"error": type(error).__name__, "message": str(error).partition("\n")[0]}
+    await _one(pool, REFUSE, (Jsonb(why), firing_id))
+
+
 async def start(pool: Pool, run_id: UUID, *, owner: UUID) -> RunRow | None:
     """The oldest pending run of this run's thread, now running; None when there is none, or the thread is busy."""
     row = await _one(pool, START, (run_id, owner))
@@ -174,10 +204,11 @@ async def under_way(pool: Pool, owner: UUID) -> dict[UUID, bool]:
 
 def renew_lease(
     connection: Connection[Any], worker_id: UUID, *, hostname: str, pid: int, slots: int, blocked_by: UUID | None,
-    seconds: float,
+    seconds: float, stall: Stall | None = None,
 ) -> None:  # fmt: skip
-    """Hold the worker's lease for so many seconds more, by the database's clock."""
-    connection.execute(RENEW_LEASE, (worker_id, hostname, pid, slots, blocked_by, seconds))
+    """Hold the worker's lease for so many seconds more, by the database's clock, and tell how its loop turns."""
+    lag = (0, None, None) if stall is None else (int(stall.seconds * 1000), stall.graph_id, stall.ago())
+    connection.execute(RENEW_LEASE, (worker_id, hostname, pid, slots, blocked_by, seconds, *lag))
 
 
 def release_lease(connection: Connection[Any], worker_id: UUID) -> None:

@@ -13,6 +13,7 @@ from ostinato_shared.models import Run, Thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from psycopg import AsyncConnection
@@ -39,7 +40,7 @@ LIVE_WITH_STATUS = LIVE.format(which="run.status = ANY(%s)")
 LIVE_OF_THREAD = LIVE.format(which="run.thread_id = %s AND run.run_id = ANY(%s)")
 # Also of a hidden thread: whoever waited for a run gets its values before the thread is purged.
 OUTCOME = """
-SELECT run.status, run.error, thread.values, thread.interrupts
+SELECT run.status, run.error, thread.values, thread.interrupts, thread.thread_id, thread.state_stale_at
 FROM run JOIN thread USING (thread_id) WHERE run_id = %s"""
 OVER = """
 SELECT asked.run_id FROM unnest(%s::uuid[]) AS asked (run_id) LEFT JOIN run USING (run_id)
@@ -96,6 +97,8 @@ class RunOutcome:
     error: Any
     values: Any
     interrupts: dict[str, list[Any]]
+    thread_id: UUID
+    state_stale_at: datetime | None
 
     @property
     def over(self) -> bool:

@@ -11,9 +11,10 @@ from ostinato_shared.models import Run, RunStatus, Thread, ThreadStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
     from uuid import UUID
 
-    from sqlalchemy import Exists, Select
+    from sqlalchemy import Exists, Select, Update
     from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 LIVE = (RunStatus.PENDING, RunStatus.RUNNING)
@@ -41,8 +42,10 @@ writes AS (
         (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
     SELECT %(copy)s::text, w.checkpoint_ns, w.checkpoint_id, w.task_id, w.task_path, w.idx, w.channel, w.type, w.blob
     FROM checkpoint_writes AS w JOIN original ON w.thread_id = original.thread_id::text)
-INSERT INTO thread (thread_id, status, rest_status, metadata, config, values, interrupts, error, user_id)
-SELECT %(copy)s::uuid, rest_status, rest_status, metadata, config, values, interrupts, error, %(user_id)s
+INSERT INTO thread
+    (thread_id, status, rest_status, metadata, config, values, interrupts, error, state_stale_at, user_id)
+SELECT %(copy)s::uuid, rest_status, rest_status, metadata, config, values, interrupts, error, state_stale_at,
+    %(user_id)s
 FROM original RETURNING thread_id"""
 
 
@@ -130,10 +133,25 @@ def follow_state(thread_id: UUID, *, values: Any, interrupts: Mapping[str, Any],
             error=None,
             status=status,
             rest_status=status,
+            state_stale_at=None,
             state_updated_at=func.clock_timestamp(),
             updated_at=func.clock_timestamp(),
         )
         .returning(Thread.thread_id)
+    )
+
+
+def stale(limit: int) -> Select[Thread]:
+    """Threads whose values and interrupts are older than their head."""
+    return select(Thread).where(Thread.state_stale_at.is_not(None), Thread.deleted_at.is_(None)).limit(limit)
+
+
+def show_head(thread_id: UUID, *, stale_at: datetime, shown: Mapping[str, Any]) -> Update:
+    """Show what the head holds on a thread that has been stale since then: a run that ended later shows its own."""
+    return (
+        update(Thread)
+        .where(Thread.thread_id == thread_id, Thread.state_stale_at == stale_at)
+        .values(state_stale_at=None, state_updated_at=stale_at, **shown)
     )
 
 

@@ -22,6 +22,10 @@ test("a cron keeps its webhook", async () => {
   assert.equal(cron.payload.webhook, `${webhook}/js-cron`);
 });
 
+test("a far end may send the webhook elsewhere, in vain", async () => {
+  await client.runs.create(null, "steps", { input: {}, webhook: `${webhook}/js-redirected` });
+});
+
 test("a webhook that may not be sent is refused", async () => {
   await assert.rejects(client.runs.create(null, "steps", { input: {}, webhook: forbidden }), refused);
   await assert.rejects(client.crons.create("steps", { schedule: "* * * * *", webhook: forbidden }), refused);

@@ -9,11 +9,9 @@ from statistics import median_high, quantiles
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import TypeAdapter, ValidationError
-
 from ostinato_api.dashboard.svg.calendar import Day
 from ostinato_api.dashboard.views.outcomes import FAILED
-from ostinato_api.dashboard.words import span, when
+from ostinato_api.dashboard.words import took, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from ostinato_api.dashboard.svg.strip import Bar
     from ostinato_shared.models import Cron
 
-LENGTH = TypeAdapter(timedelta)
 FEW = 2  # no percentiles of fewer
 STRATEGIES = {
     "enqueue": "waits for its turn",
@@ -103,7 +100,8 @@ def behaviour(cron: Cron) -> list[tuple[str, Any]]:
         told.append(("If its thread is busy", STRATEGIES.get(strategy, strategy)))
     told.append(("If still running", "skips the new one" if policy.get("overlap") == "skip" else "starts another"))
     told.append(("If the server was down", "runs once, then goes on"))
-    told.append(("Time limit", _length(policy.get("timeout_seconds")) or "none"))
+    limit = policy.get("timeout_seconds")
+    told.append(("Time limit", "none" if limit is None else took(timedelta(seconds=limit))))
     failures = policy.get("pause_after_failures")
     told.append(("Auto-pause", f"after {failures} failures in a row" if failures else "never"))
     if (most := policy.get("max_runs")) is not None:
@@ -124,12 +122,3 @@ def _thread(cron: Cron) -> str:
     if cron.thread_id is not None:
         return "always the same one"
     return "a new one each time, kept" if cron.on_run_completed == "keep" else "a new one each time, deleted after"
-
-
-def _length(value: Any) -> str | None:
-    if value is None:
-        return None
-    try:
-        return span(LENGTH.validate_python(value))
-    except ValidationError:
-        return str(value)

@@ -66,6 +66,9 @@ BEGIN
     ELSE
         UPDATE run SET status = 'interrupted', ended_at = clock_timestamp(), updated_at = clock_timestamp()
         WHERE run_id = r.run_id;
+        IF r.attempt > 0 THEN
+            UPDATE thread SET state_stale_at = clock_timestamp() WHERE thread_id = r.thread_id;
+        END IF;
     END IF;
     UPDATE firing SET outcome = 'interrupted', reason = p_reason, ended_at = clock_timestamp()
     WHERE firing_id = r.firing_id AND outcome = 'started';

@@ -239,6 +239,7 @@ BEGIN
         error = p_error,
         updated_at = clock_timestamp(),
         state_updated_at = clock_timestamp(),
+        state_stale_at = CASE WHEN p_values IS NULL THEN clock_timestamp() END,
         deleted_at = CASE WHEN r.on_completion = 'delete' AND NOT live THEN clock_timestamp() ELSE deleted_at END
     WHERE thread_id = r.thread_id;
     UPDATE firing SET outcome = p_status, ended_at = clock_timestamp(), output = p_output,
@@ -300,9 +301,10 @@ BEGIN
     IF FOUND THEN RETURN QUERY SELECT 'pending', p_run_id; END IF;
 END $$;
 
--- Remove a thread's crons. A fire time that had come but was not dispatched gets its row: nothing is lost in silence.
-CREATE FUNCTION ostinato_remove_crons_of(p_thread_id uuid) RETURNS void LANGUAGE sql AS $$
-    WITH doomed AS (SELECT cron_id FROM cron WHERE thread_id = p_thread_id ORDER BY cron_id FOR UPDATE),
+-- Remove crons, by a user (null: each one's own), and tell why in their events; the ids of those that there were.
+-- A fire time that had come but was not dispatched gets its row: nothing is lost in silence, not even by a deletion.
+CREATE FUNCTION ostinato_remove_crons(p_cron_ids uuid[], p_user_id text, p_reason text) RETURNS SETOF uuid LANGUAGE sql AS $$
+    WITH doomed AS (SELECT cron_id FROM cron WHERE cron_id = ANY(p_cron_ids) ORDER BY cron_id FOR UPDATE),
     gone AS (DELETE FROM cron USING doomed WHERE cron.cron_id = doomed.cron_id RETURNING cron.*),
     settled AS (
         INSERT INTO firing (firing_id, cron_id, fire_time, outcome, reason, trigger, cron_revision, user_id,
@@ -314,18 +316,21 @@ CREATE FUNCTION ostinato_remove_crons_of(p_thread_id uuid) RETURNS void LANGUAGE
         ON CONFLICT DO NOTHING),
     told AS (INSERT INTO outbox (cron_id) SELECT cron_id FROM gone)
     INSERT INTO cron_event (cron_id, kind, revision, user_id, snapshot)
-    SELECT cron_id, 'deleted', revision, user_id, jsonb_build_object('reason', 'thread_deleted') FROM gone
+    SELECT cron_id, 'deleted', revision, coalesce(p_user_id, user_id), jsonb_build_object('reason', p_reason) FROM gone
+    RETURNING cron_id
 $$;
 
 -- Remove a thread with its crons, runs and checkpoints. `p_hidden`: the sweep purges what is hidden already. False: no such thread.
 CREATE FUNCTION ostinato_delete_thread(p_thread_id uuid, p_hidden boolean) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM ostinato_remove_crons_of(p_thread_id);
+    PERFORM ostinato_remove_crons(
+        ARRAY(SELECT cron_id FROM cron WHERE thread_id = p_thread_id), NULL, 'thread_deleted');
     PERFORM FROM thread WHERE thread_id = p_thread_id AND (deleted_at IS NOT NULL) = p_hidden FOR UPDATE;
     IF NOT FOUND THEN RETURN false; END IF;
     -- Those that were put on it while the lock was waited for: new ones, whose rows nobody holds.
-    PERFORM ostinato_remove_crons_of(p_thread_id);
+    PERFORM ostinato_remove_crons(
+        ARRAY(SELECT cron_id FROM cron WHERE thread_id = p_thread_id), NULL, 'thread_deleted');
     WITH gone AS (DELETE FROM run WHERE thread_id = p_thread_id RETURNING firing_id)
     UPDATE firing SET outcome = 'interrupted', reason = 'thread_deleted', ended_at = clock_timestamp()
     FROM gone WHERE firing.firing_id = gone.firing_id AND firing.outcome = 'started';
@@ -340,13 +345,16 @@ END $$;
 CREATE FUNCTION ostinato_delete_run(p_thread_id uuid, p_run_id uuid) RETURNS TABLE (next_run_id uuid)
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_firing uuid;
+    r run;
 BEGIN
     PERFORM FROM thread WHERE thread_id = p_thread_id AND deleted_at IS NULL FOR UPDATE;
     IF NOT FOUND THEN RETURN; END IF;
-    DELETE FROM run WHERE run_id = p_run_id AND thread_id = p_thread_id RETURNING firing_id INTO v_firing;
+    DELETE FROM run WHERE run_id = p_run_id AND thread_id = p_thread_id RETURNING * INTO r;
     IF NOT FOUND THEN RETURN; END IF;
+    IF r.status IN ('pending', 'running') AND r.attempt > 0 THEN  -- what it checkpointed stays
+        UPDATE thread SET state_stale_at = clock_timestamp() WHERE thread_id = p_thread_id;
+    END IF;
     UPDATE firing SET outcome = 'interrupted', reason = 'run_deleted', ended_at = clock_timestamp()
-    WHERE firing_id = v_firing AND outcome = 'started';
+    WHERE firing_id = r.firing_id AND outcome = 'started';
     RETURN QUERY SELECT ostinato_settle(p_thread_id, NULL, false);
 END $$;

@@ -1,0 +1,115 @@
+"""Beats killed and frozen between ledger and queue, and between queue and claim; every second has its one run.
+
+`OSTINATO_ROUNDS=20 python -m pytest tests/chaos` repeats each kill so many times.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from redis import Redis
+
+from accounts import COUNT_ENDS, EverySecond, everything, has_lost_its_lease
+from beat_setting import wait_for
+from crew import Crew, serving
+from worker_processes import SECONDS, Striking
+from worker_setting import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ostinato_cli.embedded import EmbeddedValkey
+    from worker_processes import Worker
+
+ROUNDS = range(int(os.environ.get("OSTINATO_ROUNDS", "1")))
+
+
+@pytest.fixture(scope="module")
+def db(database_uri: str) -> Iterator[Database]:
+    database = Database(database_uri)
+    database.connection.execute(COUNT_ENDS)
+    yield database
+    database.connection.close()
+
+
+@pytest.fixture(scope="module")
+def redis(valkey_server: EmbeddedValkey) -> Iterator[Redis]:
+    with Redis.from_url(valkey_server.uri) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="module")
+def standing_crew(
+    redis: Redis, database_uri: str, valkey_server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Crew]:
+    assert redis.dbsize() == 0
+    striking = Striking(tmp_path_factory.mktemp("struck"))
+    with serving(striking, database_uri, valkey_server.uri, beats=2) as crew:
+        yield crew
+
+
+@pytest.fixture
+def crew(standing_crew: Crew) -> Iterator[Crew]:
+    standing_crew.fill()
+    yield standing_crew
+    standing_crew.tell()
+
+
+@pytest.mark.parametrize("what", ["SIGKILL", "SIGSTOP"])
+@pytest.mark.parametrize("point", ["ledger", "sent"])
+@pytest.mark.parametrize("round_", ROUNDS)
+def test_every_second_has_its_run_though_the_leading_beat_is_struck(
+    db: Database, redis: Redis, crew: Crew, *, what: str, point: str, round_: int
+) -> None:
+    hold = crew.striking.folder / "hold-popped"
+    hold.touch()  # no worker claims before the beat has been struck
+    crew.striking.lay(point, what)
+    seconds = EverySecond(db)
+    leader = crew.find(crew.striking.wait_for_strike())
+    assert seconds.outcomes() == {"due"}, round_
+    hold.unlink()
+    seconds.wait_for_the_end()
+
+    if what == "SIGSTOP":
+        [standby] = [beat for beat in crew.beats if beat is not leader]
+        check_that_it_wakes_as_a_standby(db, redis, leader, standby)
+    seconds.check(crew.striking)
+
+
+def check_that_it_wakes_as_a_standby(db: Database, redis: Redis, leader: Worker, standby: Worker) -> None:
+    """It finds that another leads, changes nothing, and leads again once that one has gone."""
+    before = everything(db, redis)
+    leader.forget()
+    leader.process.send_signal(signal.SIGCONT)
+    leader.wait_for("lease_lost")
+    assert everything(db, redis) == before
+    assert standby.stop() == 0
+    leader.wait_for("beat_leads")
+    assert everything(db, redis) | {"lock": before["lock"]} == before
+    assert leader.process.poll() is None
+
+
+@pytest.mark.parametrize("what", ["SIGKILL", "SIGSTOP"])
+@pytest.mark.parametrize("round_", ROUNDS)
+def test_message_that_a_struck_worker_had_taken_is_sent_again(
+    db: Database, redis: Redis, crew: Crew, *, what: str, round_: int
+) -> None:
+    for beat in crew.beats:
+        beat.forget()
+    crew.striking.lay("popped", what)
+    seconds = EverySecond(db)
+    pid = crew.striking.wait_for_strike()
+    seconds.wait_for_the_end()
+
+    assert any("firings_sent_again" in line for beat in crew.beats for line in beat.lines), round_
+    if what == "SIGSTOP":
+        wait_for(lambda: has_lost_its_lease(db, pid), seconds=SECONDS)
+        before = everything(db, redis)
+        crew.find(pid).process.send_signal(signal.SIGCONT)
+        crew.striking.wait_for_mark("woken", "popped", pid)
+        assert everything(db, redis) == before
+    seconds.check(crew.striking)
