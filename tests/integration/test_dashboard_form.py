@@ -112,7 +112,7 @@ async def test_a_cron_can_fire_on_one_thread_and_begin_paused(api: httpx.AsyncCl
 
 
 WRONG = {
-    "schedule": ("61 * * * *", "61"),
+    "schedule": ("61 * * * *", "The minute field '61' does not fit."),
     "timezone": ("Europe/Atlantis", "Invalid timezone: 'Europe/Atlantis'"),
     "assistant": ("00000000-0000-4000-8000-000000000000", "not found"),
     "input": ('{"a": }', "This is not JSON: Expecting value, at line 1, column 7."),
@@ -350,8 +350,8 @@ async def test_a_preview_says_words_times_traps_and_code(api: httpx.AsyncClient)
 async def test_a_preview_of_a_wrong_schedule_says_why(api: httpx.AsyncClient, schedule: str) -> None:
     shown = await previewed(api, schedule=schedule)
 
-    assert ("✕" in shown) == bool(schedule.strip("\x00"))
-    assert "<b>" not in shown.replace("<b>✕", "")
+    assert ('class="bad-text"' in shown) == bool(schedule.strip("\x00"))
+    assert "<b>" not in shown
     assert "Runs in 30 days" not in shown
 
 
@@ -373,3 +373,12 @@ async def test_forms_have_nothing_inline(api: httpx.AsyncClient) -> None:
         assert len(ids) == len(set(ids))
         for described in re.findall(r'aria-describedby="([^"]*)"', shown):
             assert set(described.split()) <= set(ids)
+
+
+async def test_the_form_tells_what_the_graph_takes(api: httpx.AsyncClient) -> None:
+    known = await api.get("/ui/crons/new/input", params={"assistant": AGENT_ID}, headers=HTMX)
+    unknown = await api.get("/ui/crons/new/input", params={"assistant": str(uuid4())}, headers=HTMX)
+
+    assert "<code>messages</code> (array)" in known.text
+    assert "Fill in an example" in known.text
+    assert (unknown.status_code, "Fill in" in unknown.text) == (200, False)
