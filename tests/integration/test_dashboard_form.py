@@ -164,7 +164,7 @@ async def test_an_input_that_no_run_could_take_is_refused(api: httpx.AsyncClient
     assert said in errors_of(answer.text)["input"]
 
 
-@pytest.mark.parametrize(("thread_id", "said"), [("", "UUID"), (str(uuid4()), "not found")])
+@pytest.mark.parametrize(("thread_id", "said"), [("", "UUID"), ("01993c2a-1b5a-7b90-8f1d-6a2e9c4d7b03", "not found")])
 async def test_a_thread_that_is_not_there_is_refused(api: httpx.AsyncClient, thread_id: str, said: str) -> None:
     answer = await send(api, thread="one", thread_id=thread_id)
 
