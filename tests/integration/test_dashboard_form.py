@@ -382,3 +382,13 @@ async def test_the_form_tells_what_the_graph_takes(api: httpx.AsyncClient) -> No
     assert "<code>messages</code> (array)" in known.text
     assert "Fill in an example" in known.text
     assert (unknown.status_code, "Fill in" in unknown.text) == (200, False)
+
+
+async def test_all_that_is_wrong_is_said_at_once(api: httpx.AsyncClient) -> None:
+    wrong = {name: value for name, (value, _) in WRONG.items() if name not in {"assistant", "webhook", "timezone"}}
+
+    answer = await send(api, **FULL | wrong)
+
+    assert errors_of(answer.text).keys() == wrong.keys()
+    assert answer.text.count(" autofocus") == 1
+    assert 'id="said" aria-live="polite">\n</div>' in answer.text
