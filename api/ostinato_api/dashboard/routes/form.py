@@ -233,10 +233,8 @@ async def _ahead(  # noqa: PLR0917 - what a part shows
     assistant = await session.get(Assistant, as_uuid(form.assistant)) if as_uuid(form.assistant) else None
     code = {}
     if shown.fires and assistant is not None:
-        own = assistant.assistant_id == assistants.system_id(assistant.graph_id)
-        named = assistant.graph_id if own else str(assistant.assistant_id)
         drawn = form_preview.as_cron(form, reading, stored)
-        code = as_code(drawn, assistant=named, url=str(request.base_url).rstrip("/"))
+        code = as_code(drawn, assistant=assistants.reference(assistant), url=str(request.base_url).rstrip("/"))
     return {
         "form": form,
         "shown": shown,
