@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser_setting import Visitor, browser, faults, make_cron, sideways, write_project
+from ostinato_shared.api_keys import entry_of, make_key
 from whole_stack import running_dev
 
 if TYPE_CHECKING:
@@ -96,6 +97,27 @@ def test_list_is_used_by_keyboard_alone(visitor: Visitor) -> None:
     expect(page.get_by_role("heading", name="by-keyboard")).to_be_visible()
     page.keyboard.press("n")
     expect(page).to_have_url(f"{visitor.url}/ui/crons/new")
+
+
+def test_person_signs_in_with_a_key_and_out_again(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder, key = tmp_path_factory.mktemp("locked"), make_key()
+    with running_dev(
+        folder / "data", "--no-flower", config=write_project(folder),
+        env={"OSTINATO_API_KEYS": entry_of("ana", key)},
+    ) as dev:  # fmt: skip
+        visitor = Visitor(chromium, dev.url)
+        page = visitor.open("/ui/system")
+        expect(page).to_have_url(re.compile("/ui/sign-in"))
+        assert faults(page) == []
+        page.get_by_label("API key").fill(key)
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(f"{dev.url}/ui/system")
+        page.get_by_role("button", name="Sign out").click()
+        expect(page).to_have_url(re.compile("/ui/sign-in"))
+        page.goto(f"{dev.url}/")
+        expect(page).to_have_url(re.compile("/ui/sign-in"))
+        assert visitor.complaints == []
+        visitor.close()
 
 
 def test_question_of_a_run_is_answered_on_its_thread(visitor: Visitor) -> None:
