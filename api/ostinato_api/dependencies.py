@@ -17,6 +17,8 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ostinato_api.dashboard.feed import Feed
+from ostinato_api.keys import CALLER
+from ostinato_api.metrics.ledger import Tally
 from ostinato_api.waiting import Waiting
 from ostinato_shared.broker import connect_async
 from ostinato_shared.database import make_engine, make_pool
@@ -74,6 +76,7 @@ class Services:
     sender: Sender
     waiting: Waiting
     feed: Feed
+    tally: Tally
 
     def stop_waiting(self) -> None:
         """End the answers that may last for hours: the process stops, and clients ask again."""
@@ -93,7 +96,7 @@ async def open_services(settings: Settings, project: Project) -> AsyncIterator[S
         async with Waiting(pool, redis).listening() as waiting:
             feed = Feed(pool)
             try:
-                yield Services(settings, project, sessions, pool, redis, Sender(redis), waiting, feed)
+                yield Services(settings, project, sessions, pool, redis, Sender(redis), waiting, feed, Tally())
             finally:
                 await feed.close()
     finally:
@@ -129,9 +132,9 @@ def pool(services: ServicesDep) -> AsyncConnectionPool[AsyncConnection[DictRow]]
     return services.pool
 
 
-def caller() -> str:
-    """The identity of who is asking, `user_id` of what they make; empty while there is no auth."""
-    return ""
+def caller(request: Request) -> str:
+    """The name of the key that was shown, `user_id` of what is made with it; empty while there are no keys."""
+    return str(request.scope.get(CALLER, ""))
 
 
 SessionDep = Annotated[AsyncSession, Depends(session, scope="function")]

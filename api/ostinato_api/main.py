@@ -57,9 +57,11 @@ class Server(uvicorn.Server):
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ProjectError or UnavailableError, saying what to do, when it cannot."""
     logs.configure(level=settings.log_level, as_json=settings.log_json)
-    if not is_loopback(settings.host):
+    if not is_loopback(settings.host) and not settings.api_keys:
         log.warning(
-            "api_open_to_network", host=settings.host, advice="There is no auth: whoever reaches it may use it."
+            "api_open_to_network",
+            host=settings.host,
+            advice="There are no API keys: whoever reaches it may use it. `ostinato keys new NAME` makes one.",
         )
     app = create_app(settings)
     migrate.wait_until_current(settings.database_dsn)

@@ -13,6 +13,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 
+from ostinato_api.askers import is_own_origin
 from ostinato_api.errors import answer
 from ostinato_api.json_bodies import DRAINED_BYTES, MAX_BYTES
 from ostinato_shared.ids import new_id
@@ -30,18 +31,22 @@ QUIET = {"/ok"}  # asked every few seconds by whoever supervises the server
 
 @dataclass(frozen=True)
 class Doors:
-    """Who is let in while there is no auth: loopback names, and the origins that the operator named."""
+    """Who is let in: loopback names, the origins that the operator named, and with API keys any host's own pages."""
 
     origins: frozenset[str]
+    keyed: bool = False
 
     def host(self, header: str) -> bool:
-        """A page that rebinds its own DNS name to this machine still sends that name."""
+        """A page that rebinds its own DNS name to this machine still sends that name; no key comes with it."""
         name = _hostname(f"//{header}")
-        return is_loopback(name) or "*" in self.origins or name in {_hostname(origin) for origin in self.origins}
+        named = {_hostname(origin) for origin in self.origins}
+        return self.keyed or is_loopback(name) or "*" in self.origins or name in named
 
-    def origin(self, header: str) -> bool:
+    def origin(self, header: str, *, host: str) -> bool:
         """Any page that a person visits can send requests to their machine: only known ones are answered."""
-        return header.rstrip("/") in self.origins or "*" in self.origins or is_loopback(_hostname(header))
+        if header.rstrip("/") in self.origins or "*" in self.origins or is_loopback(_hostname(header)):
+            return True
+        return self.keyed and is_own_origin(header, host=host)
 
 
 def is_loopback(name: str) -> bool:
@@ -64,9 +69,9 @@ def _hostname(url: str) -> str:
 class Gate:
     """The Host and Origin rules, CORS, and the size that a request announces."""
 
-    def __init__(self, app: ASGIApp, *, origins: list[str]) -> None:
+    def __init__(self, app: ASGIApp, *, origins: list[str], keyed: bool) -> None:
         self.app = app
-        self.doors = Doors(frozenset(origin.rstrip("/") for origin in origins))
+        self.doors = Doors(frozenset(origin.rstrip("/") for origin in origins), keyed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -92,9 +97,13 @@ class Gate:
         await self.app(scope, receive, send_readable)
 
     def _refusal(self, headers: Headers) -> Response | None:
-        if not all(map(self.doors.host, headers.getlist("host") or [""])):
-            return answer(403, "This server answers on loopback names only. --allow-origin can name another host.")
-        if not all(map(self.doors.origin, headers.getlist("origin"))):
+        hosts = headers.getlist("host") or [""]
+        if not all(map(self.doors.host, hosts)):
+            return answer(
+                403,
+                "Without API keys this server answers on loopback names only. --allow-origin can name another host.",
+            )
+        if not all(self.doors.origin(origin, host=hosts[0]) for origin in headers.getlist("origin")):
             return answer(403, "Pages of this origin may not use the server. --allow-origin can name it.")
         length = headers.get("content-length", "")
         # Small excesses are read to their end by the route, so that the client sees the answer.

@@ -14,6 +14,7 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
+from ostinato_cli.keys import keys
 from ostinato_cli.settings_advice import settings_advice
 from ostinato_shared.errors import OstinatoError
 
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 db = typer.Typer(no_args_is_help=True, help="Look after the database.")
 app.add_typer(db, name="db")
+app.add_typer(keys, name="keys")
 
 Config = Annotated[Path, typer.Option("--config", envvar="OSTINATO_CONFIG", help="The langgraph.json of your project.")]
 CONFIG = Path("langgraph.json")

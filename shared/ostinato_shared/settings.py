@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ostinato_shared.api_keys import ApiKey, read_keys
+
 
 class Settings(BaseSettings):
     """The settings of every process. `DATABASE_URI` and `REDIS_URI` are the names that LangGraph's own images use."""
@@ -24,6 +26,7 @@ class Settings(BaseSettings):
     allow_origin: Annotated[list[str], NoDecode] = Field(
         default_factory=list
     )  # browser origins let in; comma-separated
+    api_keys: Annotated[tuple[ApiKey, ...], NoDecode] = ()  # comma-separated name:sha256-hex; none: no auth
     slots: int = Field(default=200, ge=1, le=1000)  # runs at a time in one worker process
     lease_seconds: float = Field(default=30.0, ge=0.5)  # a worker not heard of for so long has lost its runs
     stall_seconds: float = Field(default=300.0, ge=1)  # a worker whose loop stood still for so long ends itself
@@ -36,6 +39,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _read_keys(cls, value: object) -> object:
+        return read_keys(value) if isinstance(value, str) else value
 
     @property
     def database_dsn(self) -> str:

@@ -11,5 +11,6 @@ WAKE_CHANNEL = "ostinato:wake"  # the api wrote to the outbox: a hint for the le
 CANCEL_CHANNEL = "ostinato:cancel"  # a run of this thread is to end: its id, a hint for the run's worker
 DONE_CHANNEL = "ostinato:done"  # a run ended: its id, a hint for waiters
 LEADER_KEY = "redbeat::lock"  # held, with a short life, by the beat that leads; RedBeat's own name for it
+TICK_KEY = "ostinato:tick"  # when the leader last looked for what is due: seconds by Redis' clock
 
 HINT_VERSION = 1  # of the one dict that a task takes; a higher one is left to the sweep

@@ -95,7 +95,7 @@ async def test_openapi_describes_bodies_and_answers_of_every_route(api: httpx.As
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-@pytest.mark.parametrize("path", ["/nope", "/metrics", "/a2a/x", "/mcp", "/runs/crons/"])
+@pytest.mark.parametrize("path", ["/nope", "/a2a/x", "/mcp", "/runs/crons/"])
 async def test_unknown_paths_are_404(api: httpx.AsyncClient, path: str) -> None:
     answer = await api.get(path)
 

@@ -10,6 +10,7 @@ from sqlalchemy import exc as sqlalchemy_errors
 from starlette.exceptions import HTTPException
 
 from ostinato_api import errors
+from ostinato_api.askers import OWN_PAGES_ONLY, READING, Asker, asker_of
 from ostinato_api.dashboard import rendering
 from ostinato_shared.errors import NotFoundError, OstinatoError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from fastapi import Request, Response
 
-READING = {"GET", "HEAD"}
 AWAY = (sqlalchemy_errors.OperationalError, sqlalchemy_errors.TimeoutError)
 TOLD = (OstinatoError, RequestValidationError, HTTPException, *AWAY)
 
@@ -49,14 +49,9 @@ class PageRoute(APIRoute):
 
 
 def check_same_origin(request: Request) -> None:
-    """Only our own pages may change things. Raises ForbiddenError; programs, which send neither header, may."""
-    if request.method in READING:
-        return
-    site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    own = f"{request.url.scheme}://{request.url.netloc}"
-    if (site is not None and site != "same-origin") or (origin is not None and origin != own):
-        raise errors.ForbiddenError("Only the dashboard's own pages may do that.")
+    """Only our own pages may change things. Raises ForbiddenError; programs, which are no pages, may."""
+    if request.method not in READING and asker_of(request.headers) is Asker.OTHER_PAGE:
+        raise errors.ForbiddenError(OWN_PAGES_ONLY)
 
 
 def _page_of(request: Request, error: Exception) -> Response:

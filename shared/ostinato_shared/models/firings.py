@@ -47,6 +47,13 @@ class Firing(Model):
         Index("ix_firing_cron_id_fire_time", "cron_id", "fire_time", "firing_id"),
         # Outcomes of a day are counted from the index alone.
         Index("ix_firing_fire_time", "fire_time", "firing_id", postgresql_include=["outcome"]),
+        # Outcomes are counted as they come.
+        Index(
+            "ix_firing_ended_at",
+            "ended_at",
+            postgresql_where=text("ended_at IS NOT NULL"),
+            postgresql_include=["outcome", "trigger"],
+        ),
         Index("ix_firing_due", "fire_time", postgresql_where=text("outcome = 'due'")),
     )
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from ostinato_api.askers import wants_page
 from ostinato_api.dashboard import queries, rendering
 from ostinato_api.dashboard.page_route import PageRoute
 from ostinato_api.dashboard.svg.score import PAST, SLOT, draw_score
@@ -43,8 +44,7 @@ async def home(
     request: Request, services: ServicesDep, session: SessionDep, filters: FiltersDep, *, check_db: bool = False
 ) -> Response:
     """The crons page for a browser; that the server answers for everybody else."""
-    first = request.headers.get("accept", "").partition(",")[0].partition(";")[0].strip().lower()
-    if first == "text/html":
+    if wants_page(request.headers):
         return await show(request, session, services.project, filters)
     answer = await system.ok(services, check_db=check_db)
     return answer if isinstance(answer, Response) else JSONResponse(answer)

@@ -177,6 +177,14 @@ def _make_firing() -> None:
         sa.CheckConstraint("trigger IN ('schedule', 'catchup', 'manual', 'backfill')", name=op.f("ck_firing_trigger")),
         sa.PrimaryKeyConstraint("firing_id", name=op.f("pk_firing")),
     )
+    op.create_index(
+        "ix_firing_ended_at",
+        "firing",
+        ["ended_at"],
+        unique=False,
+        postgresql_where=sa.text("ended_at IS NOT NULL"),
+        postgresql_include=["outcome", "trigger"],
+    )
     op.create_index("ix_firing_due", "firing", ["fire_time"], unique=False, postgresql_where=sa.text("outcome = 'due'"))
     op.create_index(
         "uq_firing_fire_time",
