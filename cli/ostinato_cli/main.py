@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from ostinato_cli.keys import keys
+from ostinato_cli.people import commands as people
 from ostinato_cli.settings_advice import settings_advice
 from ostinato_shared.errors import OstinatoError
 
@@ -28,11 +29,11 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except OstinatoError as error:
-            reason = str(error)
+            reason, code = str(error), getattr(error, "exit_code", 1)
         except ValidationError as error:
-            reason = settings_advice(error)
+            reason, code = settings_advice(error), 1
         typer.secho(f"Error: {reason}", err=True, fg=typer.colors.RED)
-        raise typer.Exit(1)
+        raise typer.Exit(code)
 
 
 app = typer.Typer(
@@ -42,12 +43,14 @@ app = typer.Typer(
     help=(
         "A self-hosted cron server for LangGraph assistants.\n\n"
         "Start here: `ostinato dev` in the folder of your langgraph.json. In production run `api`, `beat` and any "
-        "number of `worker`s, with DATABASE_URI and REDIS_URI set, after `ostinato db upgrade`."
+        "number of `worker`s, with DATABASE_URI and REDIS_URI set, after `ostinato db upgrade`. `crons`, `runs`, "
+        "`apply`, `diff` and `export` talk to a running api: --url, or OSTINATO_URL."
     ),
 )
 db = typer.Typer(no_args_is_help=True, help="Look after the database.")
 app.add_typer(db, name="db")
 app.add_typer(keys, name="keys")
+people.add_to(app)
 
 Config = Annotated[Path, typer.Option("--config", envvar="OSTINATO_CONFIG", help="The langgraph.json of your project.")]
 CONFIG = Path("langgraph.json")

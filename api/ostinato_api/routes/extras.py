@@ -58,6 +58,23 @@ async def list_upcoming(session: SessionDep, since: From = None, to: To = None, 
     return await upcoming.between(session, start=start, end=start + A_DAY if to is None else to, limit=limit)
 
 
+@router.get("/crons/firings", response_model=list[FiringOut], responses=PAGED)
+async def list_all_firings(  # noqa: PLR0917 - FastAPI passes them by name
+    session: SessionDep,
+    response: Response,
+    outcome: Annotated[list[Outcome], Query(default_factory=list, description="These outcomes only.")],
+    trigger: Annotated[list[Trigger], Query(default_factory=list, description="Fired by these only.")],
+    since: From = None,
+    to: To = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Any:
+    """List what became of all crons' fire times, newest first."""
+    wanted = firings.Filter(outcomes=outcome, triggers=trigger, since=since, until=to)
+    rows, following = await firings.page(session, wanted, limit=limit, cursor=cursor)
+    return _paged(response, rows, following)
+
+
 @router.get("/runs/crons/{cron_id}/firings", response_model=list[FiringOut], responses=PAGED)
 async def list_firings(  # noqa: PLR0917 - FastAPI passes them by name
     cron_id: CronId,
