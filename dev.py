@@ -19,7 +19,7 @@ TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
 STAMP = VENV / ".ostinato-synced"
 EXAMPLE = "examples/langgraph.json"
-WANTED = {"jq": "the curl tour", "curl": "the curl tour"}  # by tests, from the system
+WANTED = {"jq": "the curl tour", "curl": "the curl tour", "chromium": "the pages"}  # by tests, from the system
 CHECKS = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),

@@ -124,7 +124,7 @@ def command(path: tuple[str, ...], found: Any) -> str:
 
 
 def metavar(argument: TyperArgument) -> str:
-    name = (argument.metavar or argument.name or "").upper().strip("[]")
+    name = (argument.metavar or argument.name or "").upper().strip("[].")
     return (name if argument.required else f"[{name}]") + ("..." if argument.nargs == -1 else "")
 
 

@@ -86,6 +86,14 @@ async def steps():
     yield build()
     strike("finish")
 
+async def fail(state: State) -> State:
+    raise ValueError("no luck")
+
+@asynccontextmanager
+async def failing():
+    yield StateGraph(State).add_node("fail", fail).add_edge(START, "fail").compile()
+    strike("finish")
+
 async def wait(state: State, config) -> State:
     while (HERE / "wait").exists():
         await asyncio.sleep(0.02)
@@ -163,7 +171,9 @@ run(Settings())
 )
 PROGRAMS = {"worker": WORKER_PROGRAM, "beat": BEAT_PROGRAM}
 STRIKING_PROJECT = """{
-    "graphs": {"steps": "./g.py:steps", "waiting": "./g.py:waiting", "busy": "./g.py:busy"},
+    "graphs": {
+        "steps": "./g.py:steps", "waiting": "./g.py:waiting", "busy": "./g.py:busy", "failing": "./g.py:failing"
+    },
     "webhooks": {"url": {"require_https": false, "disable_loopback": false}}
 }"""
 

@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 
 from ostinato_shared.graphs import graph_source
 from ostinato_shared.ids import new_id
+from ostinato_shared.policies import read_policy
 from ostinato_shared.project import Project
 from ostinato_shared.settings import Settings
 from ostinato_worker.lease import Lease
@@ -132,15 +133,17 @@ class Database:
 
     def cron(
         self, assistant_id: UUID, *, thread_id: UUID | None = None, keep: bool = True, enabled: bool = True,
-        end_time: datetime | None = None, metadata: object = None, **payload: object,
+        end_time: datetime | None = None, metadata: dict[str, Any] | None = None, **payload: object,
     ) -> UUID:  # fmt: skip
+        policy = read_policy(metadata or {}).stored()
         cron_id = new_id()
         payload.setdefault("input", {"seen": ["x"]})
         self.do(
             "INSERT INTO cron (cron_id, assistant_id, thread_id, schedule, end_time, enabled, on_run_completed,"
-            " metadata, payload) VALUES (%s, %s, %s, '* * * * *', %s, %s, %s, %s, %s)",
+            " metadata, payload, policy) VALUES (%s, %s, %s, '* * * * *', %s, %s, %s, %s, %s, %s)",
             cron_id, assistant_id, thread_id, end_time, enabled,
             None if thread_id else "keep" if keep else "delete", json.dumps(metadata or {}), json.dumps(payload),
+            policy and json.dumps(policy),
         )  # fmt: skip
         return cron_id
 

@@ -51,6 +51,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestLog)
     for router in ROUTERS:
         app.include_router(router)
-    app.state.routes = [route for router in ROUTERS for route in router.routes]
     add_dashboard(app)
+    app.state.routes = [route for router in ROUTERS for route in router.routes]
     return app

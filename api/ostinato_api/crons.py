@@ -21,6 +21,7 @@ from ostinato_shared.policies import merge_metadata, read_policy
 from ostinato_shared.queries import crons as queries
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
     from uuid import UUID
 
@@ -45,8 +46,15 @@ class ThreadNotFoundError(NotFoundError):
         super().__init__(f"Thread with ID '{thread_id}' not found")
 
 
-async def create(session: AsyncSession, body: CronCreate, *, thread_id: UUID | None = None, user_id: str) -> Cron:
-    """The new cron: on a thread, or with a new thread at each fire time."""
+async def create(
+    session: AsyncSession,
+    body: CronCreate,
+    *,
+    thread_id: UUID | None = None,
+    cron_id: UUID | None = None,
+    user_id: str,
+) -> Cron:
+    """The new cron: on a thread, or with a new thread at each fire time; `cron_id` if it is to have that id."""
     _check(body)
     now = await read_clock(session)
     check_schedule(body.schedule, body.timezone, now=now)
@@ -54,7 +62,7 @@ async def create(session: AsyncSession, body: CronCreate, *, thread_id: UUID | N
         await _hold_thread(session, thread_id)
     assistant = await assistants.hold(session, body.assistant_id)
     metadata = body.metadata or {}
-    cron_id = new_id()
+    cron_id = cron_id or new_id()
     cron = Cron(
         cron_id=cron_id,
         assistant_id=assistant.assistant_id,
@@ -92,9 +100,11 @@ async def get(session: AsyncSession, cron_id: UUID) -> Cron:
     return found
 
 
-async def change(session: AsyncSession, cron_id: UUID, body: CronPatch, *, user_id: str) -> Cron:
-    """The cron after the change; what had come by its old schedule stays owed."""
-    if not body.given:
+async def change(
+    session: AsyncSession, cron_id: UUID, body: CronPatch, *, user_id: str, without: Collection[str] = ()
+) -> Cron:
+    """The cron after the change, `without` these fields of its payload; what had come before stays owed."""
+    if not body.given and not without:
         raise BadRequestError("Request body cannot be empty")
     _check(body)
     cron = await hold(session, cron_id)
@@ -104,6 +114,7 @@ async def change(session: AsyncSession, cron_id: UUID, body: CronPatch, *, user_
         await settle(session, cron, now=now)
         _reschedule(cron, body, now=now)
     _change_payload(cron, body)
+    cron.payload = {name: value for name, value in cron.payload.items() if name not in without}
     if resumed:
         switching.check_runs_left(cron)
     if cron.thread_id is None and body.on_run_completed is not None:

@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ostinato_shared.task_names import FIRE_CRON, LEADER_KEY, QUEUE
+from ostinato_shared.task_names import ENTRIES_KEY, FIRE_CRON, LEADER_KEY, QUEUE
 
 if TYPE_CHECKING:
     from ostinato_shared.queries.sync import CronRow
 
 PREFIX: Final = "redbeat:"  # RedBeat's own default
-SCHEDULE_KEY: Final = "redbeat::schedule"
+SCHEDULE_KEY: Final = ENTRIES_KEY
 LOCK_KEY: Final = LEADER_KEY
 
 _KEY: Final = re.compile(PREFIX + "([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")

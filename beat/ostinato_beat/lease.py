@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -12,6 +14,7 @@ from redis import RedisError
 
 from ostinato_beat.entries import LOCK_KEY
 from ostinato_beat.store import lua
+from ostinato_shared.task_names import LEADER_STAMP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +37,7 @@ class Lease:
         self._seconds = seconds
         self._on_change = on_change
         self._lock_key = lock_key
+        self._who = f"{socket.gethostname()}:{os.getpid()}"
         self._renew, self._release = (redis.register_script(lua(name)) for name in ("renew", "release"))
         self._valid_until = 0.0
         self._reachable = True
@@ -83,7 +87,8 @@ class Lease:
             self._end("expired")
 
     def _try_renew(self, token: str) -> bool:
-        return bool(self._renew(keys=[self._lock_key], args=[token, int(self._seconds * 1000)]))
+        until = int(self._seconds * 1000)
+        return bool(self._renew(keys=[self._lock_key, LEADER_STAMP], args=[token, until, self._who]))
 
     def _try_acquire(self, asked_at: float) -> bool:
         token = uuid4().hex
@@ -91,7 +96,7 @@ class Lease:
             return False
         self._valid_until, self.token = asked_at + self._seconds, token
         self._on_change()
-        return True
+        return self._try_renew(token)  # stamps the beginning of the term
 
     def _on_error(self, error: RedisError) -> None:
         if self._reachable:

@@ -77,8 +77,9 @@ def _programs(options: DevOptions, env: Mapping[str, str], port: int, flower: Fl
     """The api first: it is what people wait for."""
     host = shown_host(options.host)
     workers = ["worker"] if options.workers == 1 else [f"worker-{n}" for n in range(1, options.workers + 1)]
+    api_env = {**env, "OSTINATO_FLOWER_URL": flower.url} if flower else env
     programs = [
-        Program("api", command("api"), env, is_ready=partial(answers, host, port, "/ok")),
+        Program("api", command("api"), api_env, is_ready=partial(answers, host, port, "/ok")),
         Program("beat", command("beat"), env, ready_line=b"beat_ready"),
         *(Program(name, command("worker"), env, ready_line=b"worker_ready") for name in workers),
     ]

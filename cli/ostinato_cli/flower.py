@@ -23,7 +23,12 @@ class FlowerAccess:
     password: str
 
     def __str__(self) -> str:
-        return f"http://{self.host}:{self.port} (user {self.user}, password {self.password})"
+        return f"{self.url} (user {self.user}, password {self.password})"
+
+    @property
+    def url(self) -> str:
+        """Where people find it."""
+        return f"http://{self.host}:{self.port}"
 
     def environment(self) -> dict[str, str]:
         """The variables that Flower itself knows: on a command line everybody would read the password."""

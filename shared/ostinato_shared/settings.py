@@ -48,6 +48,9 @@ class Settings(BaseSettings):
         default=20.0, ge=0, description="What runs under way get when a worker is asked to stop."
     )
     beat_lease_seconds: float = Field(default=3.0, ge=0.5, description="A standby beat takes over after so long.")
+    flower_url: str | None = Field(
+        default=None, pattern=r"^https?://", description="Where people find Flower, for a link to it on the dashboard."
+    )
     log_level: str = Field(default="INFO", description="The least level that is logged.")
     log_json: bool = Field(default=False, description="Log one JSON object a line, for programs.")
 

@@ -14,3 +14,5 @@ LEADER_KEY = "redbeat::lock"  # held, with a short life, by the beat that leads;
 TICK_KEY = "ostinato:tick"  # when the leader last looked for what is due: seconds by Redis' clock
 
 HINT_VERSION = 1  # of the one dict that a task takes; a higher one is left to the sweep
+LEADER_STAMP = "ostinato:leader"  # hash: who led last (host:pid), since when and until when, by Redis' clock
+ENTRIES_KEY = "redbeat::schedule"  # sorted set: beat's entries by their fire times, parked ones below 0

@@ -1,5 +1,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
+from os import getpid
+from socket import gethostname
 from threading import Event
 from time import monotonic
 
@@ -9,6 +11,7 @@ from redis import Redis
 from beat_setting import wait_for
 from ostinato_beat.entries import LOCK_KEY
 from ostinato_beat.lease import Lease
+from ostinato_shared.task_names import LEADER_STAMP
 
 
 @pytest.fixture
@@ -89,3 +92,18 @@ def test_stopping_leaves_another_leaders_lock_alone(leases: tuple[Lease, Lease],
     first.close()
 
     assert redis.get(LOCK_KEY) == "another's"
+
+
+def test_the_leader_stamps_its_name_and_time_with_each_renewal(leases: tuple[Lease, Lease], redis: Redis) -> None:
+    first, second = leases
+    first.start()
+    began = redis.hgetall(LEADER_STAMP)
+    second.start()
+
+    later = wait_for(lambda: found if (found := redis.hgetall(LEADER_STAMP))["at"] > began["at"] else None)
+
+    assert began["who"] == f"{gethostname()}:{getpid()}"
+    assert (later["since"], later["token"]) == (began["since"], first.token)
+    first.close()
+    taken_over = wait_for(lambda: found if (found := redis.hgetall(LEADER_STAMP))["token"] != began["token"] else None)
+    assert taken_over["since"] > later["at"]

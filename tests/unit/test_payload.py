@@ -3,9 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ostinato_shared.errors import InvalidError
 from ostinato_shared.payload import RunOptions, configurable_of, has_both
-from ostinato_shared.policies import check_policy, merge_metadata
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -60,27 +58,3 @@ def test_the_servers_own_cron_id_is_not_the_clients_configurable() -> None:
     assert not has_both(config, {"a": 1})
     assert has_both({"configurable": {"cron_id": "x", "b": 1}}, {"a": 1})
     assert not has_both({"configurable": {"b": 1}}, {})
-
-
-@pytest.mark.parametrize("metadata", [{}, {"ostinato": {}}, {"ostinato": None}, {"other": {"overlap": 1}}])
-def test_metadata_without_a_policy_passes(metadata: dict[str, object]) -> None:
-    check_policy(metadata)
-
-
-@pytest.mark.parametrize(
-    "field", ["overlap", "catchup", "jitter", "timeout", "retry", "max_runs", "budget", "key", "typo"]
-)
-def test_a_policy_that_is_not_built_is_refused_by_name(field: str) -> None:
-    with pytest.raises(InvalidError, match=f"metadata.ostinato.{field}: not supported yet"):
-        check_policy({"ostinato": {field: None}})
-
-
-@pytest.mark.parametrize("policy", ["skip", [], 1, False])
-def test_a_policy_is_an_object(policy: object) -> None:
-    with pytest.raises(InvalidError, match="must be an object"):
-        check_policy({"ostinato": policy})
-
-
-def test_a_null_policy_removes_the_stored_one() -> None:
-    assert merge_metadata({"a": 1, "ostinato": {}}, {"ostinato": None, "b": 2}) == {"a": 1, "b": 2}
-    assert merge_metadata({"a": 1, "ostinato": {}}, {"a": None}) == {"a": None, "ostinato": {}}

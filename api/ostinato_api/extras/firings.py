@@ -35,6 +35,7 @@ class Filter:
     triggers: Collection[Trigger] = ()
     since: datetime | None = None
     until: datetime | None = None
+    among: Select[UUID] | None = None  # the ids of those that come into question
 
 
 async def page(
@@ -62,6 +63,8 @@ def matching(wanted: Filter) -> Select[Firing]:
         found = found.where(Firing.fire_time >= wanted.since)
     if wanted.until is not None:
         found = found.where(Firing.fire_time < wanted.until)
+    if wanted.among is not None:
+        found = found.where(Firing.firing_id.in_(wanted.among))
     return found
 
 

@@ -1,6 +1,6 @@
 """What Postgres tells. Each statement reads an index, or a table that is small.
 
-now() is each statement's begin, outside of transactions: clock_timestamp(), which changes by the row, would use no index.
+now() is the statement's begin, as each is a transaction; clock_timestamp() changes by the row and would use no index.
 """
 
 from __future__ import annotations

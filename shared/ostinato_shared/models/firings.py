@@ -54,6 +54,9 @@ class Firing(Model):
             postgresql_where=text("ended_at IS NOT NULL"),
             postgresql_include=["outcome", "trigger"],
         ),
+        # What people look for among a million that went well.
+        Index("ix_firing_failed", "fire_time", "firing_id", postgresql_where=text("outcome IN ('error', 'timeout')")),
+        Index("ix_firing_skipped", "fire_time", "firing_id", postgresql_where=text("outcome = 'skipped'")),
         Index("ix_firing_due", "fire_time", postgresql_where=text("outcome = 'due'")),
     )
 

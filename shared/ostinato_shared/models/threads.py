@@ -21,6 +21,11 @@ class Thread(Model):
         Index(None, "created_at"),
         Index("ix_thread_metadata", "metadata", postgresql_using="gin", postgresql_ops={"metadata": "jsonb_path_ops"}),
         Index("ix_thread_state_stale_at", "state_stale_at", postgresql_where=text("state_stale_at IS NOT NULL")),
+        Index(
+            "ix_thread_waiting",
+            "updated_at",
+            postgresql_where=text("status = 'interrupted' AND interrupts <> '{}' AND deleted_at IS NULL"),
+        ),
         Index("ix_thread_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 

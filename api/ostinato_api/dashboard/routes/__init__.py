@@ -3,10 +3,25 @@
 from fastapi import FastAPI
 
 from ostinato_api.dashboard import static_files
-from ostinato_api.dashboard.routes import acting, cron, crons, events, header, rest, signing_in
+from ostinato_api.dashboard.routes import (
+    acting,
+    cron,
+    crons,
+    events,
+    form,
+    header,
+    rest,
+    runs,
+    server,
+    signing_in,
+    thread,
+)
 
 # A fixed path stands before one with a parameter: /ui/crons/new before /ui/crons/{cron_id}; `rest` takes what is left.
-ROUTERS = (crons.router, cron.router, acting.router, header.router, events.router, signing_in.router, rest.router)
+ROUTERS = (
+    *(crons.router, form.router, cron.router, runs.router, thread.router, server.router),
+    *(acting.router, header.router, events.router, signing_in.router, rest.router),
+)
 
 
 def add_dashboard(app: FastAPI) -> None:

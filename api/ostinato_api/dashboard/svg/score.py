@@ -49,7 +49,8 @@ def draw_score(lanes: Sequence[Lane], *, now: datetime) -> Markup:
     height = TOP + LANE * len(lanes) + FOOT
     parts = [*_grid(now, height), *(_lane(lane, index, now) for index, lane in enumerate(lanes)), _now(now, height)]
     return Markup(
-        '<svg class="score" viewBox="0 0 {} {}" role="img" aria-label="Past and coming fire times of {} crons">{}</svg>'
+        '<svg class="score" viewBox="0 0 {} {}" role="group"'
+        ' aria-label="Past and coming fire times of {} crons">{}</svg>'
     ).format(WIDTH, height, len(lanes), Markup().join(parts))
 
 

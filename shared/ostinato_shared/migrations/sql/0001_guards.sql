@@ -12,7 +12,8 @@ LANGUAGE plpgsql AS $$
 DECLARE
     c cron;
 BEGIN
-    UPDATE cron SET enabled = false, paused_by = p_by, note = p_note, revision = revision + 1
+    UPDATE cron SET enabled = false, paused_by = p_by, note = p_note, revision = revision + 1,
+        payload = payload || '{"enabled": false}'
     WHERE cron_id = p_cron_id AND enabled RETURNING * INTO c;
     IF NOT FOUND THEN RETURN; END IF;
     INSERT INTO firing (firing_id, cron_id, fire_time, outcome, reason, trigger, cron_revision, user_id,

@@ -1,0 +1,146 @@
+"""The dashboard as people use it: a real browser on a whole running Ostinato."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from browser_setting import Visitor, browser, faults, make_cron, sideways, write_project
+from whole_stack import running_dev
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
+WIDE, NARROW = 1360, 390
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("project")
+    with running_dev(folder / "data", "--no-flower", config=write_project(folder)) as dev:
+        yield dev.url
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture
+def visitor(chromium: Browser, url: str) -> Iterator[Visitor]:
+    made = Visitor(chromium, url)
+    yield made
+    complaints = made.complaints
+    made.close()
+    assert complaints == []
+
+
+def test_cron_is_made_seen_firing_paused_resumed_run_edited_and_deleted(visitor: Visitor) -> None:
+    page = visitor.open("/")
+    page.get_by_role("link", name=re.compile("New cron")).first.click()
+    page.get_by_label("Name").fill("triage")
+    page.get_by_label("Assistant").select_option(label="agent")
+    page.get_by_label("Schedule").fill("* * * * * */2")
+    expect(page.get_by_text("Every 2 seconds").first).to_be_visible()
+    page.get_by_label("Input").fill('{"messages": [{"role": "user", "content": "hello"}]}')
+    page.get_by_role("button", name="Create cron").click()
+
+    expect(page.get_by_role("heading", name="triage")).to_be_visible()
+    expect(page.locator("#cron-runs").get_by_text("succeeded").first).to_be_visible()  # live: nothing was reloaded
+    expect(page.get_by_text("Heard: hello").first).to_be_visible()
+
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("paused", exact=True).first).to_be_visible()
+    page.get_by_role("button", name="Run now").click()
+    expect(page.locator("#cron-runs").get_by_text("by hand").first).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("✓ active")).to_be_visible()
+
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_label("Schedule").fill("0 8 * * 1-5")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("At 08:00, Monday to Friday").first).to_be_visible()
+
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete").click()
+    expect(page).to_have_url(f"{visitor.url}/ui/crons")
+    expect(page.get_by_text("triage")).to_have_count(0)
+
+
+def test_list_is_used_by_keyboard_alone(visitor: Visitor) -> None:
+    make_cron(visitor.url, "by-keyboard")
+    page = visitor.open("/")
+    page.keyboard.press("/")
+    expect(page.locator("#q")).to_be_focused()
+    page.keyboard.type("by-key")
+    expect(page.locator("tr.row")).to_have_count(1)
+    switch = page.get_by_role("switch", name="by-keyboard")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('role')") == "switch":
+            break
+    expect(switch).to_be_focused()
+    page.keyboard.press("Space")
+    expect(switch).to_have_attribute("aria-checked", "false")
+    expect(switch).to_be_focused()  # the row was exchanged, the focus stayed
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="by-keyboard")).to_be_visible()
+    page.keyboard.press("n")
+    expect(page).to_have_url(f"{visitor.url}/ui/crons/new")
+
+
+def test_question_of_a_run_is_answered_on_its_thread(visitor: Visitor) -> None:
+    cron_id = make_cron(visitor.url, "asks", assistant="asking", on_run_completed="keep")
+    httpx.post(f"{visitor.url}/runs/crons/{cron_id}/trigger", json={}).raise_for_status()
+    page = visitor.open("/ui/runs")
+    expect(page.get_by_text("Send it to 14 people?").first).to_be_visible()
+    page.get_by_role("link", name=re.compile("Answer|thread", re.IGNORECASE)).first.click()
+    page.get_by_role("textbox").last.fill("yes")
+    page.get_by_role("button", name=re.compile("Answer|Send")).click()
+    expect(page.get_by_text("You said yes").first).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def furnished(url: str) -> dict[str, str]:
+    """The paths of all pages, each with something on it."""
+    cron = make_cron(url, "daily-news", schedule="* * * * * */3", timezone="Europe/Rome", on_run_completed="keep",
+                     metadata={"labels": {"team": "growth"}})  # fmt: skip
+    make_cron(url, "flaky", assistant="failing", schedule="* * * * * */3", metadata={"labels": {"team": "ops"}})
+    make_cron(url, "a-name-without-any-place-to-break-it-" + "x" * 40, schedule="5,35 6-22 * * *")
+    make_cron(url, "resting", enabled=False)
+    with httpx.Client(base_url=url, timeout=60) as client:
+        thread: str | None = None
+        while thread is None:
+            fired = client.get(f"/runs/crons/{cron}/firings").json()
+            thread = next((each["thread_id"] for each in fired if each["outcome"] == "success"), None)
+    return {
+        "crons": "/", "cron": f"/ui/crons/{cron}", "new": "/ui/crons/new", "edit": f"/ui/crons/{cron}/edit",
+        "runs": "/ui/runs", "thread": f"/ui/threads/{thread}", "system": "/ui/system",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+@pytest.mark.parametrize("name", ["crons", "cron", "new", "edit", "runs", "thread", "system"])
+def test_page_is_readable(
+    chromium: Browser, url: str, furnished: dict[str, str], *, name: str, width: int, theme: str
+) -> None:
+    visitor = Visitor(chromium, url, width=width, theme=theme)
+    try:
+        page = visitor.open(furnished[name])
+        expect(page.get_by_role("main")).to_be_visible()
+        expect(page.locator("[hx-trigger='load']")).to_have_count(0)  # what comes later has come
+        assert faults(page) == []
+        assert sideways(page) == 0
+        assert visitor.complaints == []
+    finally:
+        visitor.close()
