@@ -199,7 +199,8 @@ def variable(name: str, spec: Any) -> str:
 
 
 def kind(spec: Any) -> str:
-    word = {**TYPES, SecretStr: "URI, secret"}.get(spec.annotation, "list, comma-separated")
+    wanted = next((one for one in get_args(spec.annotation) if NoneType in get_args(spec.annotation)), spec.annotation)
+    word = {**TYPES, SecretStr: "URI, secret"}.get(wanted, "list, comma-separated")
     limits = {limit: getattr(rule, limit) for rule in spec.metadata for limit in ("ge", "le") if hasattr(rule, limit)}
     return word + "".join(f", {sign} {limits[limit]}" for limit, sign in (("ge", "≥"), ("le", "≤")) if limit in limits)
 

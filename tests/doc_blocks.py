@@ -53,7 +53,9 @@ class Block:
 
 
 def is_whole(command: str) -> bool:
-    return subprocess.run(["bash", "-n", "-c", command], capture_output=True, check=False).returncode == 0
+    """False in the middle of quotes (an error) and of a here-document (only a warning)."""
+    done = subprocess.run(["bash", "-n", "-c", command], capture_output=True, check=False)
+    return done.returncode == 0 and not done.stderr
 
 
 def documents() -> list[str]:

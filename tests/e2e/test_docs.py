@@ -33,6 +33,8 @@ from doc_blocks import (
 )
 from ostinato_cli.embedded.binaries import postgres_home
 from ostinato_cli.main import app
+from ostinato_cli.people.crons_file import read_file
+from ostinato_shared.policies import KEY, read_policy
 from ostinato_shared.project import IRRELEVANT, REFUSED, ProjectFile
 from ostinato_shared.settings import Settings
 from ostinato_shared.webhook_section import WebhooksSection
@@ -163,8 +165,11 @@ def test_what_a_document_says_can_be_done(document: str, reader: Reader) -> None
 
 
 def check_json(block: Block) -> None:
-    """A langgraph.json, or its section on webhooks."""
+    """A langgraph.json, its section on webhooks, or a cron's metadata."""
     given = json.loads(block.text)
+    if KEY in given:
+        read_policy(given)
+        return
     known = set(ProjectFile.model_fields) | IRRELEVANT
     assert set(given) <= known - set(REFUSED), block.place
     if "graphs" in given:
@@ -187,7 +192,7 @@ def check_yaml(block: Block) -> None:
     if kind == "services":
         assert set(given["services"]) <= set(normalised()["services"]), block.place
     elif kind == "crons":
-        parse(block.text)
+        read_file(block.text, block.place)
     else:
         assert kind in {"scrape_configs", "groups"}, f"{block.place}: what is {kind}?"
         metrics = re.findall(r"ostinato_\w+", block.text)
