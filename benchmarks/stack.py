@@ -49,11 +49,11 @@ class Stack:
 def running_stack(*, workers: int) -> Iterator[Stack]:
     """Start everything on free ports in a temporary folder; stop it and remove the folder at the end."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ostinato-bench-", dir=_roomy())))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ostinato-bench-", dir=roomy())))
         folder.chmod(0o755)
         postgres = stack.enter_context(EmbeddedPostgres(folder / "postgres"))
         valkey = stack.enter_context(EmbeddedValkey(folder / "valkey"))
-        port = _free_port()
+        port = free_port()
         stamps = folder / "stamps.txt"
         log = stack.enter_context((folder / "dev.log").open("w"))
         process = subprocess.Popen(
@@ -62,7 +62,7 @@ def running_stack(*, workers: int) -> Iterator[Stack]:
             env={**os.environ, "DATABASE_URI": postgres.uri, "REDIS_URI": valkey.uri, "STAMPS": str(stamps)},
             stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        stack.callback(_stop, process)
+        stack.callback(stop, process)
         url = f"http://127.0.0.1:{port}"
         _wait_ready(process, folder / "dev.log")
         yield Stack(url, postgres.uri, stamps)
@@ -77,7 +77,7 @@ def _wait_ready(process: subprocess.Popen[bytes], log: Path) -> None:
     sys.exit(f"ostinato dev did not get ready:\n{log.read_text()[-4000:]}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGINT)
     try:
         process.wait(30)
@@ -85,12 +85,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
-def _roomy() -> str | None:
+def roomy() -> str | None:
     shm = Path("/dev/shm")  # noqa: S108 - memory, so that another tenant's disk is not what is measured
     return str(shm) if shm.is_dir() else None

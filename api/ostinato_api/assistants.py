@@ -51,6 +51,13 @@ def system_id(graph_id: str) -> UUID:
     return uuid5(NAMESPACE, graph_id)
 
 
+def reference(assistant: Assistant) -> str:
+    """What a request calls an assistant: its graph's name if the system made it, else its id."""
+    return (
+        assistant.graph_id if assistant.assistant_id == system_id(assistant.graph_id) else str(assistant.assistant_id)
+    )
+
+
 def id_of(assistant: str) -> UUID:
     """The id that a request means by a UUID or by a graph's name."""
     return as_uuid(assistant) or system_id(assistant)

@@ -14,10 +14,10 @@ from api_setting import fetch, make_cron, open_api, settings
 from ostinato_api.dashboard.routes import ROUTERS as PAGES
 from ostinato_api.keys import find
 from ostinato_api.routes import ROUTERS
-from ostinato_shared.api_keys import ApiKey, digest_of, entry_of, make_key, read_keys
+from ostinato_shared.api_keys import ApiKey, digest_of, entry_of, read_keys
 from ostinato_shared.settings import Settings
 
-ALICE, BOB = make_key(), make_key()
+ALICE, BOB = (f"ost_{name * 43}" for name in "ab")  # the same in each process that collects the tests
 SETTING = f"{entry_of('alice', ALICE)}, {entry_of('bob', BOB)}"
 CRON = {"assistant_id": "agent", "schedule": "0 9 * * *"}
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

@@ -242,6 +242,20 @@ async def test_the_same_request_id_gives_the_same_firing_also_when_it_has_run(
     assert len(await firings_of(api, cron)) == 1
 
 
+async def test_a_given_input_is_for_this_run_only(api: httpx.AsyncClient, place: Settings, database_uri: str) -> None:
+    cron = await make(api, on_run_completed="keep", input={"parts": ["own"]})
+
+    await act(api, cron, "trigger", input={"parts": ["given"]})
+    await work(place)
+    await act(api, cron, "trigger")
+    await work(place)
+
+    own, given = await firings_of(api, cron)
+    states = [(await api.get(f"/threads/{row['thread_id']}")).json()["values"]["parts"] for row in (given, own)]
+    assert states == [["given", "first", "second"], ["own", "first", "second"]]
+    assert fetch(database_uri, "SELECT FROM firing WHERE input IS NOT NULL") == []
+
+
 async def test_without_a_request_id_each_trigger_is_one_of_its_own(api: httpx.AsyncClient) -> None:
     cron = await make(api)
 

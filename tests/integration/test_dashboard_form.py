@@ -112,7 +112,7 @@ async def test_a_cron_can_fire_on_one_thread_and_begin_paused(api: httpx.AsyncCl
 
 
 WRONG = {
-    "schedule": ("61 * * * *", "61"),
+    "schedule": ("61 * * * *", "The minute field '61' does not fit."),
     "timezone": ("Europe/Atlantis", "Invalid timezone: 'Europe/Atlantis'"),
     "assistant": ("00000000-0000-4000-8000-000000000000", "not found"),
     "input": ('{"a": }', "This is not JSON: Expecting value, at line 1, column 7."),
@@ -164,7 +164,7 @@ async def test_an_input_that_no_run_could_take_is_refused(api: httpx.AsyncClient
     assert said in errors_of(answer.text)["input"]
 
 
-@pytest.mark.parametrize(("thread_id", "said"), [("", "UUID"), (str(uuid4()), "not found")])
+@pytest.mark.parametrize(("thread_id", "said"), [("", "UUID"), ("01993c2a-1b5a-7b90-8f1d-6a2e9c4d7b03", "not found")])
 async def test_a_thread_that_is_not_there_is_refused(api: httpx.AsyncClient, thread_id: str, said: str) -> None:
     answer = await send(api, thread="one", thread_id=thread_id)
 
@@ -350,8 +350,8 @@ async def test_a_preview_says_words_times_traps_and_code(api: httpx.AsyncClient)
 async def test_a_preview_of_a_wrong_schedule_says_why(api: httpx.AsyncClient, schedule: str) -> None:
     shown = await previewed(api, schedule=schedule)
 
-    assert ("✕" in shown) == bool(schedule.strip("\x00"))
-    assert "<b>" not in shown.replace("<b>✕", "")
+    assert ('class="bad-text"' in shown) == bool(schedule.strip("\x00"))
+    assert "<b>" not in shown
     assert "Runs in 30 days" not in shown
 
 
@@ -373,3 +373,22 @@ async def test_forms_have_nothing_inline(api: httpx.AsyncClient) -> None:
         assert len(ids) == len(set(ids))
         for described in re.findall(r'aria-describedby="([^"]*)"', shown):
             assert set(described.split()) <= set(ids)
+
+
+async def test_the_form_tells_what_the_graph_takes(api: httpx.AsyncClient) -> None:
+    known = await api.get("/ui/crons/new/input", params={"assistant": AGENT_ID}, headers=HTMX)
+    unknown = await api.get("/ui/crons/new/input", params={"assistant": str(uuid4())}, headers=HTMX)
+
+    assert "<code>messages</code> (array)" in known.text
+    assert "Fill in an example" in known.text
+    assert (unknown.status_code, "Fill in" in unknown.text) == (200, False)
+
+
+async def test_all_that_is_wrong_is_said_at_once(api: httpx.AsyncClient) -> None:
+    wrong = {name: value for name, (value, _) in WRONG.items() if name not in {"assistant", "webhook", "timezone"}}
+
+    answer = await send(api, **FULL | wrong)
+
+    assert errors_of(answer.text).keys() == wrong.keys()
+    assert answer.text.count(" autofocus") == 1
+    assert 'id="said" aria-live="polite">\n</div>' in answer.text

@@ -23,14 +23,14 @@ SLOT: Final = timedelta(minutes=15)  # every zone's day begins with one
 def days(cron_id: UUID, *, since: datetime) -> TextClause:
     """What became of the fire times of each quarter of an hour: a zone's days are made of them."""
     return text("""
-        SELECT to_timestamp(floor(extract(epoch FROM fire_time) / :slot) * :slot) AS at, count(*) AS many,
+        SELECT date_bin(:slot, fire_time, '2000-01-01Z') AS at, count(*) AS many,
                count(*) FILTER (WHERE outcome IN ('error', 'timeout')) AS failed,
                count(*) FILTER (WHERE outcome = 'success') AS succeeded,
                coalesce(sum(ended_at - started_at) FILTER (WHERE outcome = 'success'), '0') AS taken
         FROM (SELECT fire_time, outcome, started_at, ended_at FROM firing
               WHERE cron_id = :cron_id AND fire_time >= :since ORDER BY fire_time DESC LIMIT :busiest) AS newest
         GROUP BY 1 ORDER BY 1
-    """).bindparams(cron_id=cron_id, since=since, slot=SLOT.total_seconds(), busiest=BUSIEST)
+    """).bindparams(cron_id=cron_id, since=since, slot=SLOT, busiest=BUSIEST)
 
 
 def durations(cron_id: UUID) -> TextClause:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
-from ostinato_shared.models import Assistant, Cron, CronEvent
+from ostinato_shared.models import Assistant, CronEvent
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -26,7 +26,6 @@ def assistants(chosen: UUID | None) -> Select[*tuple[Any, ...]]:
     )
 
 
-def made(cron_id: UUID) -> Select[*tuple[Any, ...]]:
-    """Whether there has been a cron of this id: a row, with the cron or None when it is deleted."""
-    joined = select(Cron).select_from(CronEvent).outerjoin(Cron, Cron.cron_id == CronEvent.cron_id)
-    return joined.where(CronEvent.cron_id == cron_id).limit(1)
+def known(cron_id: UUID) -> Select[tuple[bool]]:
+    """Whether there is, or has been, a cron of this id."""
+    return select(exists().where(CronEvent.cron_id == cron_id))

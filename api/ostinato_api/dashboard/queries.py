@@ -154,10 +154,10 @@ def score_marks(cron_ids: Sequence[UUID], *, since: datetime, until: datetime, s
                count(*) FILTER (WHERE outcome = 'skipped') AS skipped,
                count(*) FILTER (WHERE outcome = 'interrupted') AS cancelled
         FROM firing WHERE cron_id = ANY(:cron_ids) AND fire_time >= :since AND fire_time < :until
-        GROUP BY cron_id, floor(extract(epoch FROM fire_time) / :slot) ORDER BY cron_id, at
+        GROUP BY cron_id, date_bin(:slot, fire_time, '2000-01-01Z') ORDER BY cron_id, at
     """).bindparams(
         bindparam("cron_ids", list(cron_ids), type_=ARRAY(Uuid())),
-        since=since, until=until, slot=slot.total_seconds(),
+        since=since, until=until, slot=slot,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ARRAY, TextClause, Uuid, bindparam, func, select, text, union_all
+from sqlalchemy import ARRAY, DateTime, Interval, TextClause, Uuid, bindparam, func, select, text, union_all
 
 from ostinato_shared.models import Assistant, Cron, Firing, Outcome, Run, RunStatus, Thread, ThreadStatus
 
@@ -58,14 +58,19 @@ def live_counts() -> Select[int, int]:
 
 
 def slots(*, since: datetime, until: datetime) -> TextClause:
-    """What became of the fire times of each 20 minutes, read from an index alone."""
+    """What became of the fire times of each 20 minutes: counted from an index alone, and sorted by nobody."""
     return text("""
-        SELECT to_timestamp(floor(extract(epoch FROM fire_time) / :slot) * :slot) AS at,
-               count(*) FILTER (WHERE outcome = 'success') AS succeeded,
-               count(*) FILTER (WHERE outcome IN ('error', 'timeout')) AS failed,
-               count(*) FILTER (WHERE outcome = 'skipped') AS skipped
-        FROM firing WHERE fire_time >= :since AND fire_time < :until GROUP BY 1 ORDER BY 1
-    """).bindparams(since=since, until=until, slot=SLOT.total_seconds())
+        SELECT slot.at, counted.* FROM generate_series(:since, :until - :slot, :slot) AS slot (at)
+        CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE outcome = 'success') AS succeeded,
+                   count(*) FILTER (WHERE outcome IN ('error', 'timeout')) AS failed,
+                   count(*) FILTER (WHERE outcome = 'skipped') AS skipped
+            FROM firing WHERE fire_time >= slot.at AND fire_time < slot.at + :slot) AS counted
+    """).bindparams(
+        bindparam("since", since, type_=DateTime(timezone=True)),
+        bindparam("until", until, type_=DateTime(timezone=True)),
+        bindparam("slot", SLOT, type_=Interval()),
+    )
 
 
 def threads(thread_ids: Sequence[UUID]) -> TextClause:

@@ -76,7 +76,7 @@ def _in_order(crons: Iterable[Scheduled], start: datetime, end: datetime) -> Ite
     while heap:
         at, cron_id, cron = heap[0]
         yield Upcoming(cron_id, cron.name, at, cron.schedule, cron.timezone)
-        following = next_fire_time(cron.schedule, cron.timezone, after=at)
+        following = _next(cron.schedule, cron.timezone, after=at)
         if following is None or following > _last(cron, end):
             heapq.heappop(heap)
         else:
@@ -93,7 +93,7 @@ def _first(crons: Iterable[Scheduled], start: datetime, end: datetime) -> Iterat
             if key not in known:
                 known[key] = _next(*key, after=start - MICROSECOND)
             at = known[key]
-        if at is not None and at <= _last(cron, end) and _next(*key, after=at - MICROSECOND) is not None:
+        if at is not None and at <= _last(cron, end):
             yield at, cron.cron_id, cron
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ostinato_api import crons
+from ostinato_api import assistants, crons
 from ostinato_api.dashboard import cron_queries, queries, rendering
 from ostinato_api.dashboard.page_route import PageRoute
 from ostinato_api.dashboard.svg.calendar import draw_calendar
@@ -22,6 +22,7 @@ from ostinato_api.dependencies import CallerDep, SenderDep, SessionDep
 from ostinato_api.extras import events, firings
 from ostinato_api.schemas.base import CronId
 from ostinato_shared.errors import InvalidError
+from ostinato_shared.models import Assistant
 from ostinato_shared.schedule_preview import preview
 
 router = APIRouter(route_class=PageRoute)
@@ -36,11 +37,13 @@ async def show(request: Request, session: SessionDep, cron_id: CronId) -> Respon
     """The cron's page."""
     row = await _row(session, cron_id)
     values = await _head(session, row) | await _runs(session, cron_id, None) | _coming(row)
-    history, more = await events.page(session, cron_id, limit=EVENTS)
+    assistant = await session.get(Assistant, row.cron.assistant_id)
+    named = assistants.reference(assistant) if assistant else row.assistant
+    history, _ = await events.page(session, cron_id, limit=EVENTS)
     return rendering.page(
-        request, "cron.html", **values, behaviour=views.behaviour(row.cron), history=history, more_history=more,
+        request, "cron.html", **values, behaviour=views.behaviour(row.cron), history=history,
         given=views.pretty(row.cron.payload.get("input")),
-        code=as_code(row.cron, assistant=row.assistant, url=str(request.base_url).rstrip("/")),
+        code=as_code(row.cron, assistant=named, url=str(request.base_url).rstrip("/")),
     )  # fmt: skip
 
 

@@ -11,16 +11,16 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import exc as sqlalchemy_errors
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ostinato_api import assistants, crons, json_bodies, webhooks
+from ostinato_api import assistants, crons, json_bodies, shapes, webhooks
 from ostinato_api.dashboard import form_queries, rendering
 from ostinato_api.dashboard.page_route import PageRoute
 from ostinato_api.dashboard.views import form as views
-from ostinato_api.dashboard.views import form_preview
+from ostinato_api.dashboard.views import form_input, form_preview
 from ostinato_api.dashboard.views.code import as_code
 from ostinato_api.dependencies import CallerDep, ProjectDep, SenderDep, SessionDep
 from ostinato_api.schemas.base import CronId, as_uuid
 from ostinato_api.schemas.crons import CronCreate, CronPatch
-from ostinato_shared.errors import InvalidError, InvalidScheduleError, InvalidTimezoneError, OstinatoError
+from ostinato_shared.errors import InvalidError, OstinatoError
 from ostinato_shared.ids import new_id
 from ostinato_shared.models import Assistant, Cron
 from ostinato_shared.webhook_policy import WebhookRefusedError
@@ -31,8 +31,6 @@ MOST_FIELDS = 100
 LANGUAGES = ("YAML", "Python", "JavaScript", "curl")
 CHANGED = "It was changed meanwhile, by somebody else or in another window. Save again to keep what stands here."
 PLACES: tuple[tuple[type[OstinatoError], str], ...] = (
-    (InvalidScheduleError, "schedule"),
-    (InvalidTimezoneError, "timezone"),
     (WebhookRefusedError, "webhook"),
     (assistants.AssistantNotFoundError, "assistant"),
     (crons.ThreadNotFoundError, "thread_id"),
@@ -98,6 +96,21 @@ async def preview(request: Request, pairs: PairsDep, session: SessionDep) -> Res
     return rendering.part(request, "parts/form_ahead.html", "parts/form_said.html", swap=True, **values)
 
 
+@router.get("/ui/crons/new/input", name="ui_cron_input")
+async def takes(request: Request, session: SessionDep, project: ProjectDep, assistant: str = "") -> Response:
+    """What the graph of an assistant takes as its input; nothing for one that cannot be opened."""
+    schema = None
+    try:
+        found = await assistants.resolve(session, assistant)
+        async with shapes.open_graph(found, project) as graph:
+            schema = shapes.schemas(graph)["input_schema"]
+    except OstinatoError:
+        pass
+    fields = form_input.fields_of(schema)
+    example = form_input.example_of(fields)
+    return rendering.part(request, "parts/form_input.html", fields=fields, example=example)
+
+
 @router.get("/ui/crons/{cron_id}/edit", name="ui_cron_edit")
 async def edit(request: Request, session: SessionDep, cron_id: CronId) -> Response:
     """The form of a cron that is there."""
@@ -141,10 +154,10 @@ async def _create(session: AsyncSession, form: views.Form, body: CronCreate, *, 
     """The id of the cron; of the one that the same form has made already, if it has."""
     thread_id = views.thread_of(form)
     cron_id = as_uuid(form.cron_id) or new_id()
-    made = (await session.execute(form_queries.made(cron_id))).first()
-    if made is not None:
-        if made[0] is not None and _same(made[0], body, thread_id):
-            return cron_id
+    made = await session.get(Cron, cron_id)
+    if made is not None and _same(made, body, thread_id):
+        return cron_id
+    if made is not None or await session.scalar(form_queries.known(cron_id)):
         cron_id = new_id()
     try:
         async with session.begin_nested():
@@ -179,7 +192,7 @@ async def _refused(project: ProjectDep, form: views.Form) -> OstinatoError | Non
 
 def _note(reading: views.Reading, error: OstinatoError) -> None:
     place = next((name for kind, name in PLACES if isinstance(error, kind)), "form")
-    reading.errors.setdefault(place, str(error).rpartition("Reason: ")[2] if place == "schedule" else str(error))
+    reading.errors.setdefault(place, str(error))
 
 
 def _to(request: Request, cron_id: UUID, after: BackgroundTasks) -> Response:
@@ -201,7 +214,9 @@ async def _page(
         form = replace(form, seen=cron.updated_at.isoformat())
     return rendering.page(
         request, "form.html", status=422 if reading.errors else 200, swap=False, cron=cron, choices=found,
-        errors=reading.errors, first=next((name for name in views.ORDER if name in reading.errors), None),
+        errors=reading.errors,
+        behaves=form.behaves or not reading.errors.keys().isdisjoint(views.BEHAVIOUR),
+        first=next((name for name in views.ORDER if name in reading.errors), None),
         presets=form_preview.PRESETS, zones=form_preview.zones(), **values | {"form": form},
     )  # fmt: skip
 
@@ -218,10 +233,8 @@ async def _ahead(  # noqa: PLR0917 - what a part shows
     assistant = await session.get(Assistant, as_uuid(form.assistant)) if as_uuid(form.assistant) else None
     code = {}
     if shown.fires and assistant is not None:
-        own = assistant.assistant_id == assistants.system_id(assistant.graph_id)
-        named = assistant.graph_id if own else str(assistant.assistant_id)
         drawn = form_preview.as_cron(form, reading, stored)
-        code = as_code(drawn, assistant=named, url=str(request.base_url).rstrip("/"))
+        code = as_code(drawn, assistant=assistants.reference(assistant), url=str(request.base_url).rstrip("/"))
     return {
         "form": form,
         "shown": shown,

@@ -22,10 +22,18 @@
   schedule.addEventListener("input", press);
   press();
 
-  // The times of the cron's zone are the reader's own as well: they are told once.
-  const same = () => document.querySelectorAll("#ahead .coming").forEach((list) => list.classList.toggle("same", list.dataset.zone === own));
-  document.body.addEventListener("htmx:afterSwap", same);
-  same();
+  // Each time is told in the cron's zone, and in the one chosen at the top when that is another.
+  const zone = document.querySelector("#zone");
+  function tell() {
+    document.querySelectorAll("#ahead .coming").forEach((list) => {
+      const chosen = { local: own, UTC: "UTC", own: list.dataset.zone }[zone.value];
+      list.classList.toggle("same", list.dataset.zone === chosen);
+      list.querySelectorAll(".whose").forEach((word) => (word.textContent = zone.value === "UTC" ? "UTC" : "for you"));
+    });
+  }
+  document.body.addEventListener("htmx:afterSwap", tell);
+  zone.addEventListener("change", tell);
+  tell();
 
   // "Copy" copies the language that is shown.
   document.querySelector("#ahead").addEventListener("change", (event) => {
@@ -38,6 +46,21 @@
       timezone.value = own;
       changed(timezone);
     }
+  });
+
+  document.addEventListener("click", (event) => {
+    const filler = event.target.closest("[data-fill]");
+    if (!filler) return;
+    const input = document.querySelector("#input");
+    input.focus();
+    input.select();
+    document.execCommand("insertText", false, filler.dataset.fill); // so that Undo brings back what stood there
+  });
+
+  // What was wrong in a field is not said any longer once the field is being changed.
+  form.addEventListener("input", (event) => {
+    event.target.removeAttribute("aria-invalid");
+    document.getElementById(`${event.target.name}-error`)?.remove();
   });
 
   const save = document.querySelector("#save");

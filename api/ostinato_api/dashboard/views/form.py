@@ -13,8 +13,8 @@ from ostinato_api import json_bodies
 from ostinato_api.dashboard.views.form_words import labels_of, length_of, read_labels, read_length, written
 from ostinato_api.schemas.base import as_uuid
 from ostinato_api.schemas.crons import CronCreate, CronPatch
-from ostinato_shared.errors import InvalidError
-from ostinato_shared.firetimes import parse_timezone
+from ostinato_shared.errors import InvalidError, InvalidTimezoneError
+from ostinato_shared.firetimes import check_schedule, parse_timezone
 from ostinato_shared.policies import KEY, read_policy
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 POLICY: Final = ("timeout", "overlap", "pause_after_failures", "max_runs")
 BEHAVIOUR: Final = (*POLICY, "end_time", "webhook")
+FIVE: Final = "It takes five fields: minute, hour, day of month, month and weekday, such as */5 * * * *."
 DIGITS: Final = 9  # of a count: policies.py says what is too many
 
 
@@ -111,8 +112,7 @@ def read_new(form: Form, *, now: datetime) -> Reading:
     found.body |= {"assistant_id": form.assistant, "schedule": form.schedule}
     if not form.assistant:
         found.errors["assistant"] = "Choose the assistant that is to run."
-    if not form.schedule:
-        found.errors["schedule"] = "Say when it is to fire, such as 0 9 * * 1-5."
+    _check_times(form, found, now)
     if form.thread == "keep":
         found.body["on_run_completed"] = "keep"
     if form.thread == "one" and as_uuid(form.thread_id) is None:
@@ -126,11 +126,17 @@ def read_change(form: Form, cron: Cron, *, now: datetime) -> Reading:
     found = _read(form, stands, cron.metadata_, now)
     if form.schedule != stands.schedule:
         found.body["schedule"] = form.schedule
-        if not form.schedule:
-            found.errors["schedule"] = "Say when it is to fire, such as 0 9 * * 1-5."
+    if {"schedule", "timezone"} & found.body.keys():
+        _check_times(form, found, now)
     if cron.thread_id is None and form.thread != stands.thread and form.thread in {"delete", "keep"}:
         found.body["on_run_completed"] = form.thread
     return _judged(found, CronPatch)
+
+
+def reason_of(error: InvalidError) -> str:
+    """What is wrong in a schedule, without the words about schedules as such."""
+    said = str(error).rpartition("Reason: ")[2]
+    return said.rpartition("for every 5 minutes.")[2].strip() or FIVE
 
 
 def thread_of(form: Form) -> UUID | None:
@@ -154,6 +160,18 @@ def _read(form: Form, stands: Form, metadata: dict[str, Any], now: datetime) -> 
         found.body["enabled"] = bool(form.enabled)
     _read_metadata(form, stands, metadata, found)
     return found
+
+
+def _check_times(form: Form, found: Reading, now: datetime) -> None:
+    if not form.schedule:
+        found.errors["schedule"] = "Say when it is to fire, such as 0 9 * * 1-5."
+        return
+    try:
+        check_schedule(form.schedule, form.timezone or None, now=now)
+    except InvalidTimezoneError as error:
+        found.errors["timezone"] = str(error)
+    except InvalidError as error:
+        found.errors["schedule"] = reason_of(error)
 
 
 def _read_input(form: Form, stands: Form, found: Reading) -> None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from ostinato_api.dashboard.views.form import reason_of
 from ostinato_api.extras import schedules
 from ostinato_shared.errors import InvalidError, InvalidTimezoneError
 from ostinato_shared.firetimes import Schedule, parse_schedule, parse_timezone
@@ -49,6 +50,7 @@ class Shown:
     fires: tuple[Fire, ...] = ()
     lint: tuple[str, ...] = ()
     monthly: int = 0
+    seconds: bool = False
     fault: str | None = None
     place: str = "schedule"
 
@@ -65,8 +67,9 @@ def look_ahead(form: Form, reading: Reading, *, now: datetime) -> Shown:
     except InvalidTimezoneError as error:
         return Shown(fault=str(error), place="timezone")
     except InvalidError as error:
-        return Shown(fault=str(error).rpartition("Reason: ")[2])
-    form_of = "%a %d %b, %H:%M:%S" if parse_schedule(form.schedule).fields.seconds != (0,) else "%a %d %b, %H:%M"
+        return Shown(fault=reason_of(error))
+    seconds = parse_schedule(form.schedule).fields.seconds != (0,)
+    form_of = "%a %d %b, %H:%M:%S" if seconds else "%a %d %b, %H:%M"
     end = _end(reading)
     fires = tuple(
         Fire(each.at, f"{each.at.astimezone(zone):{form_of}}", each.note)
@@ -74,7 +77,7 @@ def look_ahead(form: Form, reading: Reading, *, now: datetime) -> Shown:
         if end is None or each.at <= end
     )
     lint = tuple(each.text for each in found["lint"])
-    return Shown(found["description"], timezone or "UTC", fires, lint, monthly)
+    return Shown(found["description"], timezone or "UTC", fires, lint, monthly, seconds)
 
 
 def in_a_month(schedule: Schedule, zone: ZoneInfo, *, now: datetime) -> int:
