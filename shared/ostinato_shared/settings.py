@@ -18,23 +18,41 @@ class Settings(BaseSettings):
         env_prefix="OSTINATO_", extra="ignore", populate_by_name=True, env_ignore_empty=True
     )
 
-    database_uri: SecretStr = Field(validation_alias=AliasChoices("DATABASE_URI", "database_uri"))
-    redis_uri: SecretStr = Field(validation_alias=AliasChoices("REDIS_URI", "redis_uri"))
-    config: Path = Path("langgraph.json")  # the user's project: OSTINATO_CONFIG
-    host: str = "127.0.0.1"
-    port: int = Field(default=2024, ge=1, le=65535)
+    database_uri: SecretStr = Field(
+        validation_alias=AliasChoices("DATABASE_URI", "database_uri"),
+        description="Postgres 15 or later, as a libpq URI.",
+    )
+    redis_uri: SecretStr = Field(
+        validation_alias=AliasChoices("REDIS_URI", "redis_uri"),
+        description="Redis or Valkey with `maxmemory-policy noeviction`, not a cluster.",
+    )
+    config: Path = Field(default=Path("langgraph.json"), description="The user's project.")
+    host: str = Field(default="127.0.0.1", description="The address that the api listens on.")
+    port: int = Field(default=2024, ge=1, le=65535, description="The api's port.")
     allow_origin: Annotated[list[str], NoDecode] = Field(
-        default_factory=list
-    )  # browser origins let in; comma-separated
-    api_keys: Annotated[tuple[ApiKey, ...], NoDecode] = ()  # comma-separated name:sha256-hex; none: no auth
-    slots: int = Field(default=200, ge=1, le=1000)  # runs at a time in one worker process
-    lease_seconds: float = Field(default=30.0, ge=0.5)  # a worker not heard of for so long has lost its runs
-    stall_seconds: float = Field(default=300.0, ge=1)  # a worker whose loop stood still for so long ends itself
-    drain_seconds: float = Field(default=20.0, ge=0)  # what runs under way get when a worker is asked to stop
-    beat_lease_seconds: float = Field(default=3.0, ge=0.5)  # a standby beat takes over after so long
-    flower_url: str | None = Field(default=None, pattern=r"^https?://")  # where people find Flower, for a link to it
-    log_level: str = "INFO"
-    log_json: bool = False
+        default_factory=list,
+        description="Browser origins, and hosts, that the api answers beside loopback.",
+    )
+    api_keys: Annotated[tuple[ApiKey, ...], NoDecode] = Field(
+        default=(),
+        description="Keys that the api lets in, each `name:sha256-hex`. Without any it asks for none.",
+    )
+    slots: int = Field(default=200, ge=1, le=1000, description="Runs at a time in one worker process.")
+    lease_seconds: float = Field(
+        default=30.0, ge=0.5, description="A worker that is not heard of for so long has lost its runs."
+    )
+    stall_seconds: float = Field(
+        default=300.0, ge=1, description="A worker whose event loop stood still for so long ends itself."
+    )
+    drain_seconds: float = Field(
+        default=20.0, ge=0, description="What runs under way get when a worker is asked to stop."
+    )
+    beat_lease_seconds: float = Field(default=3.0, ge=0.5, description="A standby beat takes over after so long.")
+    flower_url: str | None = Field(
+        default=None, pattern=r"^https?://", description="Where people find Flower, for a link to it on the dashboard."
+    )
+    log_level: str = Field(default="INFO", description="The least level that is logged.")
+    log_json: bool = Field(default=False, description="Log one JSON object a line, for programs.")
 
     @field_validator("allow_origin", mode="before")
     @classmethod

