@@ -149,10 +149,8 @@
     if (live && (pressed || $("[hx-post].htmx-request"))) event.detail.shouldSwap = false;
   });
 
-  // After a gap in the stream whatever was missed is fetched.
-  let opened = 0;
+  // Whatever changed before the stream was open, or while it was away, is fetched.
   document.body.addEventListener("htmx:sseOpen", () => {
-    opened += 1;
-    if (opened > 1) document.querySelectorAll('[hx-trigger*="sse:changed"]').forEach((part) => window.htmx.trigger(part, "sse:changed"));
+    document.querySelectorAll('[hx-trigger*="sse:changed"]').forEach((part) => window.htmx.trigger(part, "sse:changed"));
   });
 })();
