@@ -289,7 +289,7 @@ async def test_every_endpoint_is_documented_with_examples(api: httpx.AsyncClient
         if "Ostinato" in operation.get("tags", [])
     }
 
-    assert len(ours) == 8
+    assert len(ours) == 9
     for operation in ours.values():
         assert operation["description"]
         assert all(

@@ -154,10 +154,12 @@ async def _create(session: AsyncSession, form: views.Form, body: CronCreate, *, 
     """The id of the cron; of the one that the same form has made already, if it has."""
     thread_id = views.thread_of(form)
     cron_id = as_uuid(form.cron_id) or new_id()
+    # Asked first: whoever commits after this is seen by the next look.
+    known = await session.scalar(form_queries.known(cron_id))
     made = await session.get(Cron, cron_id)
     if made is not None and _same(made, body, thread_id):
         return cron_id
-    if made is not None or await session.scalar(form_queries.known(cron_id)):
+    if made is not None or known:
         cron_id = new_id()
     try:
         async with session.begin_nested():
