@@ -107,3 +107,17 @@ def test_the_leader_stamps_its_name_and_time_with_each_renewal(leases: tuple[Lea
     first.close()
     taken_over = wait_for(lambda: found if (found := redis.hgetall(LEADER_STAMP))["token"] != began["token"] else None)
     assert taken_over["since"] > later["at"]
+
+
+def test_leader_keeps_leading_while_redis_is_full(leases: tuple[Lease, Lease], redis: Redis) -> None:
+    first, _ = leases
+    first.start()
+    token = first.token
+    wait_for(lambda: redis.hget(LEADER_STAMP, "token") == token)
+    redis.config_set("maxmemory", 1)
+    try:
+        redis.pexpire(LOCK_KEY, 300)
+        wait_for(lambda: int(redis.pttl(LOCK_KEY)) > 300)  # it was renewed: a stamp that is refused costs nothing
+    finally:
+        redis.config_set("maxmemory", 0)
+    assert first.token == token
