@@ -10,6 +10,7 @@ from sqlalchemy import func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from ostinato_api.crons import CronNotFoundError
+from ostinato_shared.broker import fire_message
 from ostinato_shared.errors import ConflictError
 from ostinato_shared.ids import new_id
 from ostinato_shared.models import Cron, CronEvent, Firing, Outcome, Trigger
@@ -30,6 +31,13 @@ class RequestReusedError(ConflictError):
         super().__init__(
             f"request_id: {request_id[:80]!r} came before with another body; each request needs its own id"
         )
+
+
+def message_of(firing: Firing) -> str:
+    """The message that tells a worker of a firing, for after the commit."""
+    return fire_message(
+        cron_id=firing.cron_id, fire_time=firing.fire_time, firing_id=firing.firing_id, name=firing.name
+    )
 
 
 async def trigger(

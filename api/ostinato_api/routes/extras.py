@@ -23,7 +23,6 @@ from ostinato_api.schemas.extras import (
     TriggerNow,
     UpcomingOut,
 )
-from ostinato_shared.broker import fire_message
 from ostinato_shared.errors import InvalidError
 from ostinato_shared.models import Outcome, Trigger
 
@@ -130,10 +129,7 @@ async def trigger(  # noqa: PLR0917 - FastAPI passes them by name
         session, cron_id, override=given.input, request_id=given.request_id or idempotency_key, user_id=caller
     )
     if firing.outcome == Outcome.DUE:
-        message = fire_message(
-            cron_id=cron_id, fire_time=firing.fire_time, firing_id=firing.firing_id, name=firing.name
-        )
-        background.add_task(sender.send, message)
+        background.add_task(sender.send, triggering.message_of(firing))
     return firing
 
 

@@ -11,7 +11,6 @@ from ostinato_api.dashboard.views import crons as views
 from ostinato_api.dependencies import CallerDep, SenderDep, SessionDep
 from ostinato_api.extras import pausing, triggering
 from ostinato_api.schemas.base import CronId
-from ostinato_shared.broker import fire_message
 
 router = APIRouter(route_class=PageRoute)
 
@@ -44,8 +43,7 @@ async def trigger(  # noqa: PLR0917 - likewise
 ) -> Response:
     """Fire a cron now."""
     firing = await triggering.trigger(session, cron_id, user_id=caller)
-    message = fire_message(cron_id=cron_id, fire_time=firing.fire_time, firing_id=firing.firing_id, name=firing.name)
-    after.add_task(sender.send, message)
+    after.add_task(sender.send, triggering.message_of(firing))
     answer = await _row(request, session, cron_id)
     answer.headers["hx-trigger"] = '{"acted": "", "toast": "Firing now."}'
     return answer
