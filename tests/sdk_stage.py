@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from langgraph_sdk.client import LangGraphClient
 
@@ -26,6 +27,22 @@ class Stage:
 
     async def status(self, thread_id: str) -> str:
         return (await self.client.threads.get(thread_id))["status"]
+
+    async def wait(self, thread_id: str, graph: str, **fields: Any) -> Any:
+        waiting = asyncio.create_task(self.client.runs.wait(thread_id, graph, **fields))
+        await asyncio.to_thread(self.worker.work)
+        return await waiting
+
+    async def asked(self, graph: str) -> tuple[str, dict[str, str]]:
+        """A thread that waits for answers, and the ids of its interrupts by what they ask."""
+        thread_id = (await self.client.threads.create())["thread_id"]
+        stopped = await self.wait(thread_id, graph, input={"parts": []})
+        return thread_id, {str(one["value"]): one["id"] for one in stopped["__interrupt__"]}
+
+    async def pending(self, thread_id: str) -> list[str]:
+        """The ids of the interrupts that the thread shows."""
+        thread = await self.client.threads.get(thread_id)
+        return [question["id"] for questions in thread["interrupts"].values() for question in questions]
 
     @asynccontextmanager
     async def dozing(self, thread_id: str, run_id: str) -> AsyncIterator[asyncio.Task[None]]:

@@ -1,59 +1,10 @@
 """Answers to interrupts through the official Python SDK: plain ones, and ones by the id of the interrupt."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-from langgraph_sdk import get_client
-from langgraph_sdk.client import LangGraphClient
 
-from api_setting import serve_api
-from api_worker import Worker, open_worker, write_graphs
-from ostinato_shared.settings import Settings
-
-
-@dataclass
-class Stage:
-    client: LangGraphClient
-    worker: Worker
-
-    async def wait(self, thread_id: str, graph: str, **fields: Any) -> Any:
-        waiting = asyncio.create_task(self.client.runs.wait(thread_id, graph, **fields))
-        await asyncio.to_thread(self.worker.work)
-        return await waiting
-
-    async def asked(self, graph: str) -> tuple[str, dict[str, str]]:
-        """A thread that waits for answers, and the ids of its interrupts by what they ask."""
-        thread_id = (await self.client.threads.create())["thread_id"]
-        stopped = await self.wait(thread_id, graph, input={"parts": []})
-        return thread_id, {str(one["value"]): one["id"] for one in stopped["__interrupt__"]}
-
-    async def pending(self, thread_id: str) -> list[str]:
-        """The ids of the interrupts that the thread shows."""
-        thread = await self.client.threads.get(thread_id)
-        return [question["id"] for questions in thread["interrupts"].values() for question in questions]
-
-
-@pytest.fixture
-def settings(database_uri: str, redis_uri: str, tmp_path: Path) -> Settings:
-    config = write_graphs(tmp_path)
-    return Settings(database_uri=database_uri, redis_uri=redis_uri, config=config, slots=20, drain_seconds=0.2)
-
-
-@pytest.fixture
-def worker(settings: Settings) -> Iterator[Worker]:
-    with open_worker(settings) as worker:
-        yield worker
-
-
-@pytest.fixture
-async def stage(settings: Settings, worker: Worker) -> AsyncIterator[Stage]:
-    with serve_api(settings) as url:
-        async with get_client(url=url) as client:
-            yield Stage(client, worker)
+from sdk_stage import Stage
 
 
 @pytest.mark.parametrize("answer", ["yes", 0, False, ["a"], {"free": "text"}])
