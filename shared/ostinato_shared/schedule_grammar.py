@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from croniter import croniter
@@ -78,10 +79,22 @@ def parse(expression: str) -> Fields:
             reason = f"The {name} field {field!r} is hashed (H) or random (R): it names no fixed times."
             raise InvalidScheduleError(expression, reason)
     try:
-        expanded, nth = croniter.expand(" ".join(fields))
+        expanded, nth = _expand(fields)
     except ValueError:
         raise InvalidScheduleError(expression, _STANDARD + _complaint(fields)) from None
     return _fields(fields, expanded, nth)
+
+
+def _expand(fields: list[str]) -> tuple[list[list[Value]], dict[int, set[int | Last]]]:
+    """What croniter makes of the fields. Thousands of schedules have few minutes, hours and dates among them."""
+    minute, hour, *date = fields
+    (minutes, *_), _ = _read(f"{minute} * * * *")
+    (_, hours, *_), _ = _read(f"* {hour} * * *")
+    (_, _, *others), nth = _read(" ".join(("*", "*", *date)))
+    return [minutes, hours, *others], nth
+
+
+_read = lru_cache(maxsize=1024)(croniter.expand)
 
 
 def _without_equal_ranges(field: str, index: int) -> str:

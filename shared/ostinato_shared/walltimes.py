@@ -24,7 +24,7 @@ class WallTimes:
 
     def __init__(self, fields: Fields) -> None:
         self._fields = fields
-        self._days_by_shape: dict[tuple[int, int], tuple[int, ...]] = {}  # 28 at most
+        self._days_by_shape = _days_by_shape(fields.days, fields.nearest_weekday, fields.weekdays, fields.either_day)
 
     def at_or_after(self, start: datetime, *, last_year: int) -> datetime | None:
         """The first match at or after `start` on its own clock, None when there is none up to `last_year`."""
@@ -89,6 +89,12 @@ class WallTimes:
         if days is None:
             days = self._days_by_shape[shape] = _matching_days(self._fields, *shape)
         return days
+
+
+@lru_cache(maxsize=1024)
+def _days_by_shape(*_day_fields: object) -> dict[tuple[int, int], tuple[int, ...]]:
+    """What schedules of the same day fields have found: 28 entries at most."""
+    return {}
 
 
 def _matching_days(fields: Fields, first: int, length: int) -> tuple[int, ...]:
