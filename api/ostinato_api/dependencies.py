@@ -1,4 +1,4 @@
-"""What a route may ask for."""
+"""What a route may ask for: coroutines, because FastAPI sends plain functions to a thread."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -105,7 +105,7 @@ async def open_services(settings: Settings, project: Project) -> AsyncIterator[S
         await engine.dispose()
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     """The services of the app that this request came to."""
     found: Services = request.app.state.services
     return found
@@ -120,19 +120,19 @@ async def session(services: ServicesDep) -> AsyncIterator[AsyncSession]:
         yield opened
 
 
-def sender(services: ServicesDep) -> Sender:
+async def sender(services: ServicesDep) -> Sender:
     return services.sender
 
 
-def project(services: ServicesDep) -> Project:
+async def project(services: ServicesDep) -> Project:
     return services.project
 
 
-def pool(services: ServicesDep) -> AsyncConnectionPool[AsyncConnection[DictRow]]:
+async def pool(services: ServicesDep) -> AsyncConnectionPool[AsyncConnection[DictRow]]:
     return services.pool
 
 
-def caller(request: Request) -> str:
+async def caller(request: Request) -> str:
     """The name of the key that was shown, `user_id` of what is made with it; empty while there are no keys."""
     return str(request.scope.get(CALLER, ""))
 

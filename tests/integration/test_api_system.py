@@ -1,15 +1,21 @@
 """Who is let in, how a request is read, and what every answer looks like."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from inspect import isasyncgenfunction, iscoroutinefunction
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 import pytest_asyncio
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
 from api_setting import AGENT_ID, execute, open_api, services_of, settings
+from ostinato_api.dashboard.routes import ROUTERS as DASHBOARD
+from ostinato_api.routes import ROUTERS as API
 from ostinato_cli.embedded import EmbeddedValkey
 
 CRON = {"assistant_id": "agent", "schedule": "0 9 * * *"}
@@ -93,6 +99,25 @@ async def test_openapi_describes_bodies_and_answers_of_every_route(api: httpx.As
     assert codes["/threads/{thread_id}/runs/{run_id}", "delete"] == {"204", "404", "422", "503"}
     assert document["components"]["schemas"]["Problem"]["properties"]["detail"]["type"] == "string"
     assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+async def test_no_route_waits_for_a_thread() -> None:
+    """FastAPI sends each plain function to a thread: that was half of a small request's time."""
+    routes = [route for router in (*API, *DASHBOARD) for route in router.routes if isinstance(route, APIRoute)]
+
+    called = {call for route in routes for call in calls_of(route.dependant)}
+
+    assert len(called) > len(routes)  # the dependencies, too
+    assert {
+        call.__qualname__ for call in called if not (iscoroutinefunction(call) or isasyncgenfunction(call))
+    } == set()
+
+
+def calls_of(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+    if dependant.call is not None:
+        yield dependant.call
+    for below in dependant.dependencies:
+        yield from calls_of(below)
 
 
 @pytest.mark.parametrize("path", ["/nope", "/a2a/x", "/mcp", "/runs/crons/"])
