@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import structlog
 import uvicorn
 
 from ostinato_api.app import create_app
+from ostinato_api.dashboard.rendering import compile_templates
 from ostinato_api.middleware import is_loopback
 from ostinato_shared import logs, migrate
 from ostinato_shared.errors import UnavailableError
@@ -40,6 +42,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             log.info("api_ready", host=self.config.host, port=self.config.port)
+            threading.Thread(target=compile_templates, daemon=True).start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         services: Services = self.app.state.services

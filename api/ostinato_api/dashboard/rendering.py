@@ -50,6 +50,12 @@ def render(request: Request, template: str, **values: Any) -> str:
     return ENVIRONMENT.get_template(template).render(request=request, **values)
 
 
+def compile_templates() -> None:
+    """Spare the first page its wait of some 0.3 s."""
+    for name in ENVIRONMENT.list_templates():
+        ENVIRONMENT.get_template(name)
+
+
 def is_part(request: Request) -> bool:
     """Whether htmx asks for a part; a page that it restores from history is a whole one."""
     return "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
