@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -24,6 +25,22 @@ async def page(api: httpx.AsyncClient, path: str = "/") -> str:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     return answer.text
+
+
+def ran(database_uri: str, cron: dict[str, Any], *newest_first: str) -> None:
+    """Firings of the last minutes with these outcomes."""
+    for minutes, outcome in enumerate(newest_first, start=1):
+        execute(
+            database_uri,
+            "INSERT INTO firing (firing_id, cron_id, fire_time, outcome, trigger, cron_revision, assistant_id, "
+            "started_at, ended_at) VALUES (gen_random_uuid(), %s, now() - %s * interval '1 minute', %s, 'schedule', 1, "
+            "%s, now() - interval '4 s', now())",
+            cron["cron_id"], minutes, outcome, cron["assistant_id"],
+        )  # fmt: skip
+
+
+def lanes(shown: str) -> list[str]:
+    return re.findall(r'<text class="name[^>]*><title>(.*?)</title>', shown)
 
 
 async def test_the_root_is_a_page_for_browsers_and_json_for_programs(api: httpx.AsyncClient) -> None:
@@ -175,20 +192,33 @@ async def test_an_act_on_a_cron_that_is_gone_tells_htmx_so(api: httpx.AsyncClien
 
 async def test_the_strip_shows_each_outcome_by_its_shape(api: httpx.AsyncClient, database_uri: str) -> None:
     cron = await make_cron(api, metadata={"name": "nightly"})
-    for minutes, outcome in enumerate(("success", "error", "skipped"), start=1):
-        execute(
-            database_uri,
-            "INSERT INTO firing (firing_id, cron_id, fire_time, outcome, trigger, cron_revision, assistant_id, "
-            "started_at, ended_at) VALUES (gen_random_uuid(), %s, now() - %s * interval '1 minute', %s, 'schedule', 1, "
-            "%s, now() - interval '4 s', now())",
-            cron["cron_id"], minutes, outcome, cron["assistant_id"],
-        )  # fmt: skip
+    ran(database_uri, cron, "success", "error", "skipped")
+
+    assert 'aria-label="Last 3: 1 skipped, 1 failed, 1 succeeded"' in await page(api)
+
+
+async def test_what_ran_is_counted_when_the_page_is_there(api: httpx.AsyncClient, database_uri: str) -> None:
+    cron = await make_cron(api)
+    ran(database_uri, cron, "success", "error", "skipped")
 
     shown = await page(api)
+    counted = await api.get("/ui/crons/stats?had=1", headers=HTMX)
 
-    assert 'aria-label="Last 3: 1 skipped, 1 failed, 1 succeeded"' in shown
-    assert "50.0 %" in shown
-    assert "✕ 1 failed" in shown
+    assert re.search(r'id="stats" .*hx-get="/ui/crons/stats\?had=1" hx-trigger="load, sse:changed"', shown)
+    assert "1 failed</span>" not in shown
+    assert "50.0 %" in counted.text
+    assert "✕ 1 failed" in counted.text
+    assert 'hx-trigger="sse:changed"' in counted.text
+
+
+async def test_the_score_shows_the_crons_of_the_page(api: httpx.AsyncClient) -> None:
+    for number in range(26):
+        await make_cron(api, metadata={"name": f"cron-{number:02}"}, enabled=number != 0)
+
+    first, second = [lanes(await page(api, path)) for path in ("/", "/ui/crons?page=2")]
+
+    assert first == [f"cron-{number:02}" for number in range(1, 13)]  # the paused one stands last, and has no lane
+    assert second == ["cron-25"]
 
 
 async def test_an_empty_server_teaches_its_first_cron_and_reloads_when_it_comes(api: httpx.AsyncClient) -> None:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 PAGE: Final = 25  # rows
 STRIP: Final = 20  # firings of a cron in the list
-LANES: Final = 12  # crons in the Score
 LABELS: Final = 4  # chips
 LABEL_MARK: Final = "label:"
 
@@ -113,13 +112,16 @@ def last_firings(cron_ids: Sequence[UUID]) -> TextClause:
     """).bindparams(bindparam("cron_ids", list(cron_ids), type_=ARRAY(Uuid())), many=STRIP)
 
 
-def stats(now: datetime) -> TextClause:
-    """The figures at the top, one row."""
+def states() -> Select[*tuple[Any, ...]]:
+    """How many crons are active, paused and ended, one row."""
+    counts = {"active": ACTIVE, "paused": PAUSED, "ended": ENDED}
+    return select(*(func.count().filter(state).label(name) for name, state in counts.items())).select_from(Cron)
+
+
+def ran(now: datetime) -> TextClause:
+    """What ran in the last day, and the lag of the last hour, one row."""
     return text("""
-        SELECT crons.*, day.*, hour.* FROM
-            (SELECT count(*) FILTER (WHERE enabled AND next_run_date IS NOT NULL) AS active,
-                    count(*) FILTER (WHERE NOT enabled) AS paused,
-                    count(*) FILTER (WHERE enabled AND next_run_date IS NULL) AS ended FROM cron) AS crons,
+        SELECT day.*, hour.* FROM
             (SELECT count(*) FILTER (WHERE outcome = 'success') AS succeeded,
                     count(*) FILTER (WHERE outcome IN ('error', 'timeout')) AS failed
              FROM firing WHERE fire_time > :day) AS day,
@@ -131,12 +133,6 @@ def stats(now: datetime) -> TextClause:
 def next_cron() -> Select[*tuple[Any, ...]]:
     """The cron that fires next."""
     return cron_rows().where(ACTIVE).order_by(Cron.next_run_date, Cron.cron_id).limit(1)
-
-
-def lanes(filters: CronFilters) -> Select[*tuple[Any, ...]]:
-    """The crons of the Score: the first of the list, active ones before those that rest."""
-    found = cron_rows().where(*_conditions(filters))
-    return found.order_by(FAILING.desc(), ACTIVE.desc(), func.lower(TITLE), Cron.cron_id).limit(LANES)
 
 
 def cron_rows() -> Select[*tuple[Any, ...]]:

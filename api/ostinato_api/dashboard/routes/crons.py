@@ -1,5 +1,6 @@
 """The crons page: figures, Score and list, live; on/off for each cron."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -23,7 +24,7 @@ LAST_PAGE = 100_000
 LIST_PARTS = ("parts/crons_list.html", "parts/crons_facets.html", "parts/crons_lanes.html")
 
 
-def filters(
+async def filters(
     *,
     q: Annotated[str, Query(max_length=LONGEST_SEARCH)] = "",
     label: Annotated[tuple[str, ...], Query(max_length=10)] = (),
@@ -53,24 +54,25 @@ async def home(
 @router.get("/ui/crons", name="ui_crons")
 async def show(request: Request, session: SessionDep, project: ProjectDep, filters: FiltersDep) -> Response:
     """The whole page, or for htmx the list under other filters."""
-    values = await _list(session, filters) | await _score(request, session, filters)
+    found = (await session.execute(queries.crons(filters))).all()
+    values = await _list(session, filters, found) | await _score(request, session, found)
     if rendering.is_part(request):
         return rendering.part(request, *LIST_PARTS, swap=True, **values)
-    values |= {"stats": await _stats(session), "graph": next(iter(project.graphs), "agent")}
+    values |= {"stats": await _states(session), "ran": None, "graph": next(iter(project.graphs), "agent")}
     return rendering.page(request, "crons.html", swap=False, **values)
 
 
 @router.get("/ui/crons/stats", name="ui_crons_stats")
 async def stats(request: Request, session: SessionDep, *, had: bool = False) -> Response:
     """The figures at the top. `had` crons or not: with the first and without the last the page is another one."""
-    figures = await _stats(session)
-    if had != bool(figures["crons"]):
+    states = await _states(session)
+    if had != bool(states["crons"]):
         return Response(status_code=204, headers={"hx-refresh": "true"})
-    return rendering.part(request, "parts/crons_stats.html", stats=figures)
+    ran = (await session.execute(queries.ran(datetime.now(UTC)))).mappings().one()
+    return rendering.part(request, "parts/crons_stats.html", stats=states, ran=ran)
 
 
-async def _list(session: SessionDep, filters: queries.CronFilters) -> dict[str, Any]:
-    found = (await session.execute(queries.crons(filters))).all()
+async def _list(session: SessionDep, filters: queries.CronFilters, found: Sequence[Any]) -> dict[str, Any]:
     firings = (await session.execute(queries.last_firings([cron.cron_id for cron, _ in found]))).all() if found else []
     counts = (await session.execute(queries.segments(filters))).mappings().one()
     labels = (await session.execute(queries.labels())).all()
@@ -84,22 +86,22 @@ async def _list(session: SessionDep, filters: queries.CronFilters) -> dict[str, 
     }
 
 
-async def _stats(session: SessionDep) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    figures = dict((await session.execute(queries.stats(now))).mappings().one())
+async def _states(session: SessionDep) -> dict[str, Any]:
+    """What of the figures is read at once; those of what ran come when the page is there."""
+    counts = dict((await session.execute(queries.states())).mappings().one())
     coming = (await session.execute(queries.next_cron())).one_or_none()
     following = None if coming is None else {"at": coming[0].next_run_date, "title": views.title_of(*coming)}
-    return figures | {"next": following, "crons": figures["active"] + figures["paused"] + figures["ended"]}
+    return {**counts, "next": following, "crons": sum(counts.values())}
 
 
-async def _score(request: Request, session: SessionDep, filters: queries.CronFilters) -> dict[str, Any]:
+async def _score(request: Request, session: SessionDep, found: Sequence[Any]) -> dict[str, Any]:
     now = datetime.now(UTC)
-    found = (await session.execute(queries.lanes(filters))).all()
-    ids = [cron.cron_id for cron, _ in found]
+    shown = score_views.choose(found)
+    ids = [cron.cron_id for cron, _ in shown]
     slots = (await session.execute(queries.score_marks(ids, since=now - PAST, until=now, slot=SLOT))).all()
 
     def url_of(cron_id: UUID) -> str | None:
         return rendering.path_of(request, "ui_cron", cron_id=cron_id)
 
-    lanes = score_views.lanes(found, slots, now=now, url_of=url_of)
+    lanes = score_views.lanes(shown, slots, now=now, url_of=url_of)
     return {"score": draw_score(lanes, now=now) if lanes else None}

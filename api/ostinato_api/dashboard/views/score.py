@@ -11,13 +11,23 @@ from ostinato_shared.errors import InvalidError
 from ostinato_shared.firetimes import SECOND, next_fire_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from ostinato_shared.models import Cron
 
+LANES: Final = 12
 MOST: Final = AHEAD // SLOT  # marks that a lane has room for
+
+
+def choose(found: Sequence[Any]) -> list[Any]:
+    """Those of a list's crons that get a lane: failing ones, then active ones, then those that rest."""
+    return sorted(found, key=lambda row: (row[0].consecutive_failures == 0, not active(row[0])))[:LANES]
+
+
+def active(cron: Cron) -> bool:
+    return cron.enabled and cron.next_run_date is not None
 
 
 def lanes(
