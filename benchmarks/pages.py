@@ -89,7 +89,7 @@ def endpoints(dsn: str) -> Iterator[Ask]:
 def pages(dsn: str) -> Iterator[Ask]:
     """The dashboard, as a browser asks for it."""
     for path in ("/", "/ui/crons?page=100", "/ui/crons?q=report-77", "/ui/crons?label=team:growth",
-                 "/ui/crons?show=failing", "/ui/crons/stats", "/ui/crons/new", "/ui/runs", "/ui/runs?show=failed",
+                 "/ui/crons?show=failing", "/ui/crons/stats?had=1", "/ui/crons/new", "/ui/runs", "/ui/runs?show=failed",
                  "/ui/runs?show=waiting", "/ui/runs?show=skipped", "/ui/system", "/crons/firings",
                  "/metrics"):  # fmt: skip
         yield Ask(path, headers=PAGE)
