@@ -106,6 +106,18 @@ async def test_upcoming_is_in_order_over_all_enabled_crons(api: httpx.AsyncClien
     }  # fmt: skip
 
 
+async def test_upcoming_ends_with_the_last_of_max_runs(api: httpx.AsyncClient, database_uri: str) -> None:
+    await make_cron(api, schedule="0 9 * * *", metadata={"ostinato": {"max_runs": 5}})
+    execute(database_uri, "UPDATE cron SET run_count = 2, next_run_date = '2031-01-01T09:00:00Z'")
+
+    whole = await get(api, "/crons/upcoming", **{"from": "2031-01-01T00:00:00Z", "to": "2031-01-31T00:00:00Z"})
+    later = await get(api, "/crons/upcoming", **{"from": "2031-01-03T00:00:00Z", "to": "2031-01-31T00:00:00Z"})
+    past = await get(api, "/crons/upcoming", **{"from": "2031-01-04T00:00:00Z", "to": "2031-01-31T00:00:00Z"})
+
+    assert [row["at"][:10] for row in whole] == ["2031-01-01", "2031-01-02", "2031-01-03"]
+    assert [later, past] == [whole[2:], []]
+
+
 async def test_upcoming_begins_now_for_a_day_and_its_limit_cuts_the_latest(api: httpx.AsyncClient) -> None:
     for _ in range(3):
         await make_cron(api, schedule="* * * * *")
