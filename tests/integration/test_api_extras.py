@@ -190,6 +190,41 @@ async def test_firings_are_filtered_by_outcome_trigger_and_time(api: httpx.Async
     assert [row["output"] for row in part] == ["out 5", "out 4", "out 3"]
 
 
+RUNS = (
+    "0aaaaaaa-0000-0000-0000-000000000000",
+    "0aaaaaaa-ffff-ffff-ffff-ffffffffffff",
+    "0aaaaaab-0000-0000-0000-000000000000",
+)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "which"),
+    [
+        ("0aaaaaaa", [0, 1]),
+        ("0AAAAAAA-", [0, 1]),
+        ("0aaaaaaa-f", [1]),
+        ("0aaaaaaa-ffff-ffff-ffff-fffffffffffe", []),
+        (RUNS[1], [1]),
+        (RUNS[2], [2]),
+        ("0aaaaaac", []),
+    ],
+)
+async def test_a_run_is_found_by_the_beginning_of_its_id(
+    api: httpx.AsyncClient, database_uri: str, run_id: str, which: list[int]
+) -> None:
+    cron = await make_cron(api)
+    execute(database_uri, INSERT, cron["cron_id"])
+    for n, run in enumerate(RUNS):
+        execute(database_uri, "UPDATE firing SET run_id = %s WHERE output = %s", run, f"out {n}")
+
+    found = await get(api, "/crons/firings", run_id=run_id)
+    of_it = await get(api, f"/runs/crons/{cron['cron_id']}/firings", run_id=run_id)
+    of_another = await get(api, f"/runs/crons/{(await make_cron(api))['cron_id']}/firings", run_id=run_id)
+
+    assert [row["run_id"] for row in reversed(found)] == [RUNS[n] for n in which]
+    assert [of_it, of_another] == [found, []]
+
+
 async def test_firings_and_events_outlive_their_cron(api: httpx.AsyncClient, database_uri: str) -> None:
     cron = await make_cron(api)
     execute(database_uri, INSERT, cron["cron_id"])
@@ -233,6 +268,12 @@ async def test_nothing_is_done_to_a_cron_that_is_not_there(
         ("firings", {"cursor": ""}, "cursor: "),
         ("firings", {"cursor": "OTk5OTk5OTk5OTk5OTk5OTk5OTkuMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA"}, "cursor: "),
         ("firings", {"cursor": "\u00e9"}, "cursor: "),
+        ("firings", {"run_id": ""}, "run_id: "),
+        ("firings", {"run_id": "0aaaaaa"}, "run_id: "),
+        ("firings", {"run_id": "0aaaaaag"}, "run_id: "),
+        ("firings", {"run_id": "0aaaaaaa0"}, "run_id: "),
+        ("firings", {"run_id": RUNS[0] + "0"}, "run_id: "),
+        ("firings", {"run_id": "0aaaaaa\u0663"}, "run_id: "),
         ("events", {"limit": "1001"}, "limit: "),
         ("events", {"cursor": "-1"}, "cursor: "),
         ("events", {"cursor": "9" * 30}, "cursor: "),
