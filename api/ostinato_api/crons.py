@@ -156,6 +156,8 @@ def matching(body: CronFilter) -> Select[Cron]:
         conditions.append(Cron.enabled == body.enabled)
     if body.metadata:
         conditions.append(Cron.metadata_.contains(body.metadata))
+    if body.failing is not None:
+        conditions.append((Cron.consecutive_failures > 0) == body.failing)
     return select(Cron).where(*conditions)
 
 

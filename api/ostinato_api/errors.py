@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastapi import FastAPI, Request
+    from starlette.types import Scope
 
 log = structlog.get_logger()
 
@@ -88,7 +89,6 @@ def add_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(away, _database_away)
     for database_error in (sqlalchemy_errors.DBAPIError, psycopg_errors.Error):
         app.add_exception_handler(database_error, _database_failed)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def answer(status: int, detail: str, *, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -151,10 +151,11 @@ async def _database_failed(request: Request, error: Exception) -> JSONResponse:
     return answer(500, "Internal Server Error")
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+def unexpected(scope: Scope, error: Exception) -> JSONResponse:
+    """The answer to a request that nobody can answer for; the log has the reason."""
+    log.error("request_failed", method=scope["method"], path=scope["path"], exc_info=error)
     # Sent from outside the gate, which has left here what a browser needs to read the answer.
-    return answer(500, "Internal Server Error", headers=dict(request.scope.get("ostinato.cors", {})))
+    return answer(500, "Internal Server Error", headers=dict(scope.get("ostinato.cors", {})))
 
 
 def describe(faults: Sequence[Any]) -> str:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+# Longer than httpx keeps an idle connection (5 s): a server that closes first resets the request that just set out.
+IDLE_SECONDS = 75
 STOP_SECONDS = 5  # for answers under way when the process is asked to stop
 
 
@@ -76,6 +78,7 @@ def run(settings: Settings) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     with _listen(settings.host, settings.port) as listener:

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 
 from ostinato_api.askers import is_own_origin
-from ostinato_api.errors import answer
+from ostinato_api.errors import answer, unexpected
 from ostinato_api.json_bodies import DRAINED_BYTES, MAX_BYTES
 from ostinato_shared.ids import new_id
 
@@ -128,7 +128,11 @@ def _preflight(headers: Headers) -> dict[str, str]:
 
 
 class RequestLog:
-    """A request id on every answer and event, and one event a request: no bodies, no keys, no query."""
+    """A request id on every answer and event, and one event a request: no bodies, no keys, no query.
+
+    What nobody has caught ends here. The server would close the connection on it, though the 500 has not said so, and
+    reset what the client still sends: the rest of a body, or its next request.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -140,18 +144,26 @@ class RequestLog:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else str(new_id())
         started = time.perf_counter()
-        status = 500
+        status, ended = None, False
 
         async def send_marked(message: Message) -> None:
-            nonlocal status
+            nonlocal status, ended
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = request_id
+            elif message["type"] == "http.response.body":
+                ended = not message.get("more_body", False)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self.app(scope, receive, send_marked)
+            except Exception as error:
+                failure = unexpected(scope, error)
+                if status is None:
+                    await failure(scope, receive, send_marked)
+                elif not ended:
+                    raise  # only the end of the connection tells that the answer is not whole
             finally:
                 level = log.debug if scope["path"] in QUIET else log.info
                 milliseconds = round((time.perf_counter() - started) * 1000, 1)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ostinato_shared.errors import InvalidError
-from ostinato_shared.firetimes import next_fire_time
+from ostinato_shared.firetimes import fire_times
 from ostinato_shared.ids import new_id
 from ostinato_shared.models import Outcome, SkipReason, Trigger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
     from typing import Any
 
@@ -26,24 +24,15 @@ def rows(cron: Cron, *, now: datetime) -> list[dict[str, Any]]:
     if not cron.enabled or first is None or first > now:
         return []
     until = now if cron.end_time is None else min(now, cron.end_time)
+    times = fire_times(cron.schedule, cron.timezone, first=first, until=until)
     if now - first < LATE:
-        return [_row(cron, at, outcome=Outcome.DUE, trigger=Trigger.SCHEDULE) for at in _times(cron, first, until)]
+        return [_row(cron, at, outcome=Outcome.DUE, trigger=Trigger.SCHEDULE) for at in times]
     caught_up = _row(cron, first, outcome=Outcome.DUE, trigger=Trigger.CATCHUP)
-    missed = next((at for at in _times(cron, first, until) if at > first), None)
+    missed = next((at for at in times if at > first), None)
     if missed is None:
         return [caught_up]
     gap = _row(cron, missed, outcome=Outcome.SKIPPED, trigger=Trigger.SCHEDULE)
     return [caught_up, gap | {"reason": SkipReason.MISSED, "ended_at": now, "missed_until": until}]
-
-
-def _times(cron: Cron, first: datetime, until: datetime) -> Iterator[datetime]:
-    at: datetime | None = first
-    while at is not None and at <= until:
-        yield at
-        try:
-            at = next_fire_time(cron.schedule, cron.timezone, after=at)
-        except InvalidError:  # beat has parked it: the change is here to mend it
-            return
 
 
 def _row(cron: Cron, fire_time: datetime, *, outcome: Outcome, trigger: Trigger) -> dict[str, Any]:

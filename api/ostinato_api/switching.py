@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from ostinato_shared.errors import ConflictError
 from ostinato_shared.models import PausedBy
+from ostinato_shared.policies import runs_left
 
 if TYPE_CHECKING:
     from ostinato_shared.models import Cron
 
 
 class RunsUsedUpError(ConflictError):
-    def __init__(self, cron: Cron, max_runs: int) -> None:
+    def __init__(self, cron: Cron) -> None:
         super().__init__(
-            f"Cron '{cron.cron_id}' has had its {max_runs} runs: raise or remove metadata.ostinato.max_runs first"
+            f"Cron '{cron.cron_id}' has had its {cron.run_count} runs: raise or remove metadata.ostinato.max_runs first"
         )
 
 
@@ -30,6 +31,5 @@ def switch(cron: Cron, *, enabled: bool, note: str | None = None) -> None:
 
 def check_runs_left(cron: Cron) -> None:
     """Raises RunsUsedUpError for a cron that would be paused again at its next fire time."""
-    max_runs = (cron.policy or {}).get("max_runs")
-    if max_runs is not None and cron.run_count >= max_runs:
-        raise RunsUsedUpError(cron, max_runs)
+    if not runs_left(cron.policy, cron.run_count):
+        raise RunsUsedUpError(cron)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ostinato_beat import entries
 from ostinato_beat.entries import META, TOMBSTONE_SECONDS, Claimed, Standing, key_of
 from ostinato_shared.errors import OstinatoError
-from ostinato_shared.task_names import LATE_QUEUE, QUEUE, TICK_KEY
+from ostinato_shared.task_names import LATE_QUEUE, LEADER_STAMP, QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ class EntryStore:
     def claim(self, token: str, *, now: float, offset: int = 0, limit: int = 500) -> Page:
         """Entries due at `now` (seconds since the epoch), oldest first, after the first `offset`."""
         reply: Any = self._claim(
-            keys=[self._lock_key, self._schedule_key, TICK_KEY], args=[token, repr(now), offset, limit]
+            keys=[self._lock_key, self._schedule_key, LEADER_STAMP], args=[token, repr(now), offset, limit]
         )
         if reply is None:
             raise LeaseLostError

@@ -150,8 +150,9 @@ def doctor(
 ) -> None:
     """Check settings, servers, clocks, beat, workers, schedule, project; say what to do. Exit code 1 if one fails."""
     _set(config=config)
-    from ostinato_cli.doctor import Level, examine
+    from ostinato_cli.doctor import examine
     from ostinato_shared import logs
+    from ostinato_shared.checks import Level
 
     with redirect_stdout(sys.stderr):  # what the user's graphs print is no finding
         logs.configure(level="WARNING")

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from ostinato_shared import schedule_grammar
-from ostinato_shared.errors import InvalidScheduleError, InvalidTimezoneError
+from ostinato_shared.errors import InvalidError, InvalidScheduleError, InvalidTimezoneError
 from ostinato_shared.walltimes import WallTimes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ostinato_shared.schedule_grammar import Fields
 
 SECOND = timedelta(seconds=1)
@@ -118,6 +120,17 @@ def _zone_names() -> frozenset[str]:
 def next_fire_time(schedule: str, timezone: str | None, *, after: datetime) -> datetime | None:
     """The first fire time strictly after `after`, in UTC; None when it never comes again. Raises InvalidError."""
     return parse_schedule(schedule).next_after(after, parse_timezone(timezone))
+
+
+def fire_times(schedule: str, timezone: str | None, *, first: datetime, until: datetime) -> Iterator[datetime]:
+    """The fire times from `first`, which is one, to `until`. After `first` none comes of what cannot be read."""
+    at: datetime | None = first
+    while at is not None and at <= until:
+        yield at
+        try:
+            at = next_fire_time(schedule, timezone, after=at)
+        except InvalidError:
+            return
 
 
 def check_schedule(schedule: str, timezone: str | None, *, now: datetime) -> None:

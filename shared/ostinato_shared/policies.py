@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from math import inf
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -66,6 +67,12 @@ def read_policy(metadata: dict[str, Any]) -> Policy:
     _check_labels(metadata.get(LABELS))
     read: dict[str, Any] = {key: READERS[key](key, value) for key, value in given.items()}
     return Policy(**read)
+
+
+def runs_left(policy: dict[str, Any] | None, run_count: int) -> float:
+    """How many runs a cron's schedule may still start by its stored policy; infinitely many without `max_runs`."""
+    max_runs = (policy or {}).get("max_runs")
+    return inf if max_runs is None else max(max_runs - run_count, 0)
 
 
 def merge_metadata(stored: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ WAKE_CHANNEL = "ostinato:wake"  # the api wrote to the outbox: a hint for the le
 CANCEL_CHANNEL = "ostinato:cancel"  # a run of this thread is to end: its id, a hint for the run's worker
 DONE_CHANNEL = "ostinato:done"  # a run ended: its id, a hint for waiters
 LEADER_KEY = "redbeat::lock"  # held, with a short life, by the beat that leads; RedBeat's own name for it
-TICK_KEY = "ostinato:tick"  # when the leader last looked for what is due: seconds by Redis' clock
 
 HINT_VERSION = 1  # of the one dict that a task takes; a higher one is left to the sweep
-LEADER_STAMP = "ostinato:leader"  # hash: who led last (host:pid), since when and until when, by Redis' clock
+# A hash: who led last (host:pid), since when, and at what time it last looked for what is due, by Redis' clock.
+LEADER_STAMP = "ostinato:leader"
 ENTRIES_KEY = "redbeat::schedule"  # sorted set: beat's entries by their fire times, parked ones below 0

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import redis.asyncio
 
-from api_setting import AGENT_ID, change_cron, contents, fetch, make_cron, make_thread, open_api, settings
+from api_setting import AGENT_ID, change_cron, contents, execute, fetch, make_cron, make_thread, open_api, settings
 from ostinato_shared.task_names import WAKE_CHANNEL
 
 CRON: dict[str, Any] = {"assistant_id": "agent", "schedule": "0 9 * * *"}
@@ -158,6 +158,7 @@ async def fill(api: httpx.AsyncClient, database_uri: str) -> tuple[list[dict[str
 
 async def test_search_filters_and_counts(api: httpx.AsyncClient, database_uri: str) -> None:
     made, thread_id = await fill(api, database_uri)
+    execute(database_uri, "UPDATE cron SET consecutive_failures = 2 WHERE cron_id = %s", made[2]["cron_id"])
     filters: list[tuple[dict[str, Any], set[int]]] = [
         ({}, {0, 1, 2, 3}), ({"assistant_id": "other"}, {1}), ({"assistant_id": AGENT_ID}, {0, 2, 3}),
         ({"assistant_id": AGENT_ID.upper()}, {0, 2, 3}), ({"assistant_id": str(uuid4())}, set()),
@@ -165,6 +166,7 @@ async def test_search_filters_and_counts(api: httpx.AsyncClient, database_uri: s
         ({"enabled": False}, {1}), ({"enabled": True}, {0, 2, 3}), ({"metadata": {"n": 1}}, {1}),
         ({"metadata": {"n": "1"}}, {2}), ({"metadata": {"deep": {"a": 1}}}, {0}), ({"metadata": {}}, {0, 1, 2, 3}),
         ({"metadata": {"n": None}}, set()), ({"assistant_id": "agent", "enabled": True, "metadata": {"n": 0}}, {0}),
+        ({"failing": True}, {2}), ({"failing": False, "enabled": True}, {0, 3}),
     ]  # fmt: skip
 
     for body, expected in filters:

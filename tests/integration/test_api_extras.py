@@ -106,6 +106,18 @@ async def test_upcoming_is_in_order_over_all_enabled_crons(api: httpx.AsyncClien
     }  # fmt: skip
 
 
+async def test_upcoming_ends_with_the_last_of_max_runs(api: httpx.AsyncClient, database_uri: str) -> None:
+    await make_cron(api, schedule="0 9 * * *", metadata={"ostinato": {"max_runs": 5}})
+    execute(database_uri, "UPDATE cron SET run_count = 2, next_run_date = '2031-01-01T09:00:00Z'")
+
+    whole = await get(api, "/crons/upcoming", **{"from": "2031-01-01T00:00:00Z", "to": "2031-01-31T00:00:00Z"})
+    later = await get(api, "/crons/upcoming", **{"from": "2031-01-03T00:00:00Z", "to": "2031-01-31T00:00:00Z"})
+    past = await get(api, "/crons/upcoming", **{"from": "2031-01-04T00:00:00Z", "to": "2031-01-31T00:00:00Z"})
+
+    assert [row["at"][:10] for row in whole] == ["2031-01-01", "2031-01-02", "2031-01-03"]
+    assert [later, past] == [whole[2:], []]
+
+
 async def test_upcoming_begins_now_for_a_day_and_its_limit_cuts_the_latest(api: httpx.AsyncClient) -> None:
     for _ in range(3):
         await make_cron(api, schedule="* * * * *")
@@ -178,6 +190,41 @@ async def test_firings_are_filtered_by_outcome_trigger_and_time(api: httpx.Async
     assert [row["output"] for row in part] == ["out 5", "out 4", "out 3"]
 
 
+RUNS = (
+    "0aaaaaaa-0000-0000-0000-000000000000",
+    "0aaaaaaa-ffff-ffff-ffff-ffffffffffff",
+    "0aaaaaab-0000-0000-0000-000000000000",
+)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "which"),
+    [
+        ("0aaaaaaa", [0, 1]),
+        ("0AAAAAAA-", [0, 1]),
+        ("0aaaaaaa-f", [1]),
+        ("0aaaaaaa-ffff-ffff-ffff-fffffffffffe", []),
+        (RUNS[1], [1]),
+        (RUNS[2], [2]),
+        ("0aaaaaac", []),
+    ],
+)
+async def test_a_run_is_found_by_the_beginning_of_its_id(
+    api: httpx.AsyncClient, database_uri: str, run_id: str, which: list[int]
+) -> None:
+    cron = await make_cron(api)
+    execute(database_uri, INSERT, cron["cron_id"])
+    for n, run in enumerate(RUNS):
+        execute(database_uri, "UPDATE firing SET run_id = %s WHERE output = %s", run, f"out {n}")
+
+    found = await get(api, "/crons/firings", run_id=run_id)
+    of_it = await get(api, f"/runs/crons/{cron['cron_id']}/firings", run_id=run_id)
+    of_another = await get(api, f"/runs/crons/{(await make_cron(api))['cron_id']}/firings", run_id=run_id)
+
+    assert [row["run_id"] for row in reversed(found)] == [RUNS[n] for n in which]
+    assert [of_it, of_another] == [found, []]
+
+
 async def test_firings_and_events_outlive_their_cron(api: httpx.AsyncClient, database_uri: str) -> None:
     cron = await make_cron(api)
     execute(database_uri, INSERT, cron["cron_id"])
@@ -221,6 +268,12 @@ async def test_nothing_is_done_to_a_cron_that_is_not_there(
         ("firings", {"cursor": ""}, "cursor: "),
         ("firings", {"cursor": "OTk5OTk5OTk5OTk5OTk5OTk5OTkuMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA"}, "cursor: "),
         ("firings", {"cursor": "\u00e9"}, "cursor: "),
+        ("firings", {"run_id": ""}, "run_id: "),
+        ("firings", {"run_id": "0aaaaaa"}, "run_id: "),
+        ("firings", {"run_id": "0aaaaaag"}, "run_id: "),
+        ("firings", {"run_id": "0aaaaaaa0"}, "run_id: "),
+        ("firings", {"run_id": RUNS[0] + "0"}, "run_id: "),
+        ("firings", {"run_id": "0aaaaaa\u0663"}, "run_id: "),
         ("events", {"limit": "1001"}, "limit: "),
         ("events", {"cursor": "-1"}, "cursor: "),
         ("events", {"cursor": "9" * 30}, "cursor: "),

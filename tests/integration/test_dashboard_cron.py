@@ -57,6 +57,18 @@ async def test_new_cron_says_when_it_runs_and_how_it_behaves(api: httpx.AsyncCli
     assert "<b>created</b>" in shown
 
 
+@pytest.mark.parametrize("run_count", [2, 3])
+async def test_no_more_runs_are_shown_than_max_runs_leaves(api: httpx.AsyncClient, uri: str, run_count: int) -> None:
+    cron = await make_cron(api, timezone="Europe/Rome", metadata={"ostinato": {"max_runs": 3}})
+    execute(uri, "UPDATE cron SET run_count = %s", run_count)
+
+    shown = await page(api, f"/ui/crons/{cron['cron_id']}")
+
+    coming = shown.split('id="cron-next"')[1].split("</section>")[0]
+    assert coming.count("<li>") == 3 - run_count
+    assert ("It has no more runs to come" in coming) == (run_count == 3)
+
+
 async def test_failures_in_a_row_are_told_with_their_error(api: httpx.AsyncClient, uri: str) -> None:
     cron = await make_cron(api, metadata={"name": "flaky"})
     error = json.dumps({"error": "RateLimitError", "message": "529 <overloaded>"})

@@ -16,7 +16,8 @@ import redis
 
 from beat_setting import Ground, held_ground
 from ostinato_beat.entries import LOCK_KEY, SCHEDULE_KEY, key_of
-from ostinato_cli.doctor import Finding, Level, drift, examine, processes, servers
+from ostinato_cli.doctor import drift, examine, processes, servers
+from ostinato_shared.checks import Finding, Level
 
 CHECKS = ["settings", "database", "redis", "clocks", "beat", "workers", "firings", "schedule", "project"]
 GRAPH = """
@@ -264,7 +265,7 @@ def test_worker_whose_loop_stands_still_is_a_warning_that_names_the_graph(ground
     finding = found("workers")
 
     assert finding.level is Level.WARN
-    assert finding.text == "graph busy has blocked the worker with pid 1 on host for 12 s: all its runs wait"
+    assert finding.text == "graph busy has blocked host:1 for 12 s: all its runs wait"
     assert "to a thread" in finding.advice
 
 

@@ -15,7 +15,7 @@ from api_setting import execute, make_cron, new_thread, open_api, put, settings
 from ostinato_api.metrics.catalogue import FAMILIES
 from ostinato_beat.store import EntryStore, LeaseLostError
 from ostinato_shared.broker import connect
-from ostinato_shared.task_names import LEADER_KEY, QUEUE, TICK_KEY
+from ostinato_shared.task_names import LEADER_KEY, LEADER_STAMP, QUEUE
 from whole_stack import REPOSITORY
 
 Labels = tuple[str, ...]
@@ -80,7 +80,7 @@ async def fill(api: httpx.AsyncClient, database_uri: str, redis_uri: str) -> Non
     execute(database_uri, WORKER, 3, -60, 0, None)
     with redis.Redis.from_url(redis_uri) as client:
         client.set(LEADER_KEY, "token")
-        client.set(TICK_KEY, client.time()[0] - 5)  # type: ignore[index]  # redis types it for both clients
+        client.hset(LEADER_STAMP, "at", client.time()[0] - 5)  # type: ignore[index]  # redis types it for both clients
 
 
 async def test_each_figure_is_what_the_servers_hold(api: httpx.AsyncClient, database_uri: str, redis_uri: str) -> None:
@@ -171,7 +171,7 @@ async def test_each_look_of_the_leader_is_a_tick_and_none_of_a_standby(api: http
         store = EntryStore(client)
         with pytest.raises(LeaseLostError):
             store.claim("another token", now=0.0)
-        assert client.get(TICK_KEY) is None
+        assert client.hget(LEADER_STAMP, "at") is None
         store.claim("its token", now=0.0)
 
     assert 0 <= (await scrape(api))["ostinato_beat_last_tick_seconds"][()] < 60
@@ -183,6 +183,6 @@ async def test_a_full_redis_does_not_keep_the_leader_from_looking(redis_uri: str
         client.config_set("maxmemory", "1")
         try:
             assert EntryStore(client).claim("its token", now=0.0).entries == []
-            assert client.get(TICK_KEY) is None
+            assert client.hget(LEADER_STAMP, "at") is None
         finally:
             client.config_set("maxmemory", "0")

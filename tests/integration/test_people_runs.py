@@ -59,11 +59,20 @@ def test_run_is_shown_after_its_thread_has_gone(people: People) -> None:
 
 
 @pytest.mark.usefixtures("news")
+def test_run_is_found_by_the_beginning_of_its_id(people: People, database_uri: str) -> None:
+    oldest = "0aaaaaaa-1000-0000-0000-000000000000"
+    execute(database_uri, "UPDATE firing SET run_id = %s WHERE fire_time = '2026-01-01T00:00:00Z'", oldest)
+
+    assert people.done("runs", "get", "0AaAaAaA-1", "-o", "name").out == f"{oldest}\n"
+
+
+@pytest.mark.usefixtures("news")
 def test_beginning_of_a_run_is_ambiguous_or_unknown(people: People) -> None:
     said = people.run("runs", "get", "aaaaaaaa")
 
-    assert (said.code, "means 25 runs" in said.err) == (2, True)
-    assert people.run("runs", "get", "bbbb").code == 2
+    assert (said.code, "means several runs" in said.err) == (2, True)
+    assert people.run("runs", "get", "bbbbbbbb").code == 2
+    assert "at least the first 8 characters" in people.run("runs", "get", "bbbb").err
     assert people.run("runs", "get", str(uuid4()), "--thread", str(uuid4())).code == 2
 
 

@@ -3,6 +3,7 @@
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from uuid import uuid4
 
 import pytest
 
@@ -10,8 +11,8 @@ from ostinato_api.dashboard import words
 from ostinato_api.dashboard.svg.score import AHEAD, LEFT, RIGHT, SLOT, Lane, Mark, draw_score
 from ostinato_api.dashboard.svg.strip import HEIGHT, Bar, draw_strip, summary
 from ostinato_api.dashboard.views.outcomes import LOOKS
-from ostinato_api.dashboard.views.score import slots_from
-from ostinato_shared.models import Outcome
+from ostinato_api.dashboard.views.score import lanes, slots_from
+from ostinato_shared.models import Cron, Outcome
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
@@ -86,6 +87,19 @@ def test_coming_times_are_one_a_slot_however_often_a_cron_fires() -> None:
     assert all(later - earlier == SLOT for earlier, later in pairwise(every_second))
     assert every_second[-1] - NOW == AHEAD
     assert daily == (NOW,)
+
+
+@pytest.mark.parametrize(("run_count", "minutes"), [(21, [5, 9, 13]), (22, [5, 9]), (29, [5]), (30, [])])
+def test_a_lane_ends_with_the_last_of_max_runs(run_count: int, minutes: list[int]) -> None:
+    cron = Cron(
+        cron_id=uuid4(), enabled=True, schedule="* * * * *", timezone=None, end_time=None,
+        next_run_date=NOW + timedelta(minutes=5), policy={"max_runs": 30}, run_count=run_count,
+    )  # fmt: skip
+
+    (lane,) = lanes([(cron, "agent")], [], now=NOW, url_of=lambda _: None)
+
+    assert [mark.at for mark in lane.marks] == [NOW + timedelta(minutes=at) for at in minutes]
+    assert lane.quiet == ("" if minutes else "ended")
 
 
 def test_hostile_names_stay_text_in_drawings() -> None:

@@ -1,12 +1,13 @@
 """What `metadata.ostinato` may say, and what is made of it."""
 
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 import pytest
 
 from ostinato_shared.errors import InvalidError
-from ostinato_shared.policies import Overlap, Policy, merge_metadata, read_policy
+from ostinato_shared.policies import Overlap, Policy, merge_metadata, read_policy, runs_left
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,20 @@ def test_another_timeout_is_refused(value: object) -> None:
 def test_another_overlap_is_refused(value: object) -> None:
     with pytest.raises(InvalidError, match=r'metadata\.ostinato\.overlap: must be "allow" or "skip"'):
         read_policy({"ostinato": {"overlap": value}})
+
+
+@pytest.mark.parametrize(
+    ("policy", "run_count", "left"),
+    [
+        (None, 5, inf),
+        ({"overlap": "skip"}, 5, inf),
+        ({"max_runs": 3}, 2, 1),
+        ({"max_runs": 3}, 3, 0),
+        ({"max_runs": 3}, 4, 0),
+    ],
+)
+def test_max_runs_leaves_what_has_not_run(policy: dict[str, Any] | None, run_count: int, left: float) -> None:
+    assert runs_left(policy, run_count) == left
 
 
 @pytest.mark.parametrize("key", ["pause_after_failures", "max_runs"])

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from redis import RedisError
+from sqlalchemy import text
 
 from ostinato_api.dashboard import leading, system_queries
 from ostinato_api.dashboard.page_route import AWAY
+from ostinato_shared.queries.standing import FIGURES
 from ostinato_shared.task_names import ENTRIES_KEY, LATE_QUEUE, LEADER_KEY, LEADER_STAMP, QUEUE
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Database:
+    server: Any
     figures: Any
     workers: Sequence[Any]
     lags: Sequence[Any]
@@ -34,6 +37,7 @@ class Broker:
     """Redis, as it stands."""
 
     info: dict[str, Any]
+    number: int  # of the database
     on_time: int  # messages
     late: int
     entries: int
@@ -47,14 +51,15 @@ async def database(sessions: async_sessionmaker[AsyncSession]) -> Database | Non
     try:
         async with sessions() as session:
             asked = time.time()
-            figures = (await session.execute(system_queries.figures())).one()
-            offset = figures.clock - (asked + time.time()) / 2
+            server = (await session.execute(system_queries.server())).one()
+            offset = server.clock - (asked + time.time()) / 2
+            figures = (await session.execute(text(FIGURES))).one()
             workers = (await session.execute(system_queries.workers())).all()
             since = datetime.now(UTC) - system_queries.HOUR
             lags = (await session.execute(system_queries.lags(since=since))).all()
     except AWAY:
         return None
-    return Database(figures, workers, lags, offset)
+    return Database(server, figures, workers, lags, offset)
 
 
 async def broker(redis: Redis) -> Broker | None:
@@ -80,4 +85,5 @@ async def broker(redis: Redis) -> Broker | None:
     now = float(seconds) + float(microseconds) / 1e6
     leader = leading.read(stamp, now=now, leads=bool(leads))
     snapshots = isinstance(save, RedisError) or any(save.values())
-    return Broker(info, on_time, late, entries, leader, now - (asked + time.time()) / 2, snapshots)
+    number = redis.connection_pool.connection_kwargs.get("db", 0)
+    return Broker(info, number, on_time, late, entries, leader, now - (asked + time.time()) / 2, snapshots)

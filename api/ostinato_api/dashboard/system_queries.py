@@ -11,26 +11,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 HOUR: Final = timedelta(hours=1)
-LATE_SECONDS: Final = 15.0  # a fire time that came so long ago should be in the ledger
 LOST_SHOWN: Final = timedelta(minutes=15)  # a worker that vanished is shown for so long
 
 
-def figures() -> TextClause:
-    """How the database and what lies in it stand: one row."""
+def server() -> TextClause:
+    """How the database stands: one row."""
     return text("""
         SELECT current_setting('server_version') AS version,
                (SELECT version_num FROM alembic_version) AS revision,
                extract(epoch FROM clock_timestamp())::float8 AS clock,
-               pg_database_size(current_database()) AS size,
-               crons.*, due.*, (SELECT count(*) FROM run WHERE status = 'running') AS running
-        FROM (SELECT count(*) FILTER (WHERE fault IS NULL AND next_run_date IS NOT NULL) AS active,
-                     count(*) FILTER (WHERE fault IS NOT NULL) AS parked,
-                     count(*) FILTER (WHERE fault IS NULL AND (end_time IS NULL OR next_run_date <= end_time)
-                         AND next_run_date < clock_timestamp() - make_interval(secs => :late)) AS late
-              FROM cron WHERE enabled) AS crons,
-             (SELECT count(*) AS due, greatest(clock_timestamp() - min(due_at), '0') AS oldest
-              FROM firing WHERE outcome = 'due') AS due
-    """).bindparams(late=LATE_SECONDS)
+               pg_database_size(current_database()) AS size
+    """)
 
 
 def workers() -> TextClause:

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import exists, select, tuple_
 
 from ostinato_api.crons import CronNotFoundError
+from ostinato_api.schemas.base import UUID_TEXT
 from ostinato_shared.errors import InvalidError
 from ostinato_shared.models import Cron, CronEvent, Firing, Outcome, Trigger
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 LONGEST_CURSOR = 128  # characters
+SHORTEST_BEGINNING = 8  # characters of an id: they say when it was made to the minute, fewer mean all of an hour
+FIRST_ID, LAST_ID = str(UUID(int=0)), str(UUID(int=2**128 - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Filter:
     triggers: Collection[Trigger] = ()
     since: datetime | None = None
     until: datetime | None = None
+    run_id: str | None = None  # a whole id, or its beginning
     among: Select[UUID] | None = None  # the ids of those that come into question
 
 
@@ -63,6 +67,8 @@ def matching(wanted: Filter) -> Select[Firing]:
         found = found.where(Firing.fire_time >= wanted.since)
     if wanted.until is not None:
         found = found.where(Firing.fire_time < wanted.until)
+    if wanted.run_id is not None:
+        found = found.where(Firing.run_id.between(*_ids_from(wanted.run_id)))
     if wanted.among is not None:
         found = found.where(Firing.firing_id.in_(wanted.among))
     return found
@@ -73,6 +79,14 @@ async def check_known(session: AsyncSession, cron_id: UUID) -> None:
     known = [exists().where(table.cron_id == cron_id) for table in (Cron, Firing, CronEvent)]
     if not await session.scalar(select(known[0] | known[1] | known[2])):
         raise CronNotFoundError(cron_id)
+
+
+def _ids_from(beginning: str) -> tuple[UUID, UUID]:
+    """The first and the last id that begin so. Raises InvalidError."""
+    first, last = (beginning + filling[len(beginning) :] for filling in (FIRST_ID, LAST_ID))
+    if len(beginning) < SHORTEST_BEGINNING or not UUID_TEXT.fullmatch(first):
+        raise InvalidError(f"run_id: must be a UUID, or at least the first {SHORTEST_BEGINNING} characters of one")
+    return UUID(first), UUID(last)
 
 
 def _write(last: Firing) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from ostinato_shared.errors import InvalidError
-from ostinato_shared.firetimes import next_fire_time
+from ostinato_shared.firetimes import fire_times, next_fire_time
 from ostinato_shared.models import Cron
+from ostinato_shared.policies import runs_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 LONGEST = timedelta(days=31)
 MICROSECOND = timedelta(microseconds=1)
+COUNTED = 1000  # runs left that are counted down before a range begins; more outlast it for all that is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Scheduled:
     timezone: str | None
     end_time: datetime | None
     next_run_date: datetime
+    policy: dict[str, Any] | None
+    run_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ async def between(session: AsyncSession, *, start: datetime, end: datetime, limi
     if end - start > LONGEST:
         raise InvalidError(f"to: must be at most {LONGEST.days} days after `from`")
     waiting = select(
-        Cron.cron_id, Cron.name, Cron.schedule, Cron.timezone, Cron.end_time, Cron.next_run_date
+        Cron.cron_id, Cron.name, Cron.schedule, Cron.timezone, Cron.end_time, Cron.next_run_date,
+        Cron.policy, Cron.run_count,
     ).where(Cron.enabled, Cron.fault.is_(None))  # fmt: skip
     # Each of these has its first fire time in the range, and so no later ones can be among the first `limit`.
     coming = waiting.where(Cron.next_run_date.between(start, end)).order_by(Cron.next_run_date, Cron.cron_id)
@@ -74,17 +79,19 @@ def _in_order(crons: Iterable[Scheduled], start: datetime, end: datetime) -> Ite
     heap = list(_first(crons, start, end))
     heapq.heapify(heap)
     while heap:
-        at, cron_id, cron = heap[0]
+        at, cron_id, left, cron = heap[0]
         yield Upcoming(cron_id, cron.name, at, cron.schedule, cron.timezone)
-        following = _next(cron.schedule, cron.timezone, after=at)
+        following = _next(cron.schedule, cron.timezone, after=at) if left > 1 else None
         if following is None or following > _last(cron, end):
             heapq.heappop(heap)
         else:
-            heapq.heapreplace(heap, (following, cron_id, cron))
+            heapq.heapreplace(heap, (following, cron_id, left - 1, cron))
 
 
-def _first(crons: Iterable[Scheduled], start: datetime, end: datetime) -> Iterator[tuple[datetime, UUID, Scheduled]]:
-    """Each cron's first fire time in the range; a schedule that many crons share is worked out once."""
+def _first(
+    crons: Iterable[Scheduled], start: datetime, end: datetime
+) -> Iterator[tuple[datetime, UUID, float, Scheduled]]:
+    """Each cron's first fire time in the range, with the runs it has left; a shared schedule is worked out once."""
     known: dict[tuple[str, str | None], datetime | None] = {}
     for cron in crons:
         at: datetime | None = cron.next_run_date
@@ -93,8 +100,8 @@ def _first(crons: Iterable[Scheduled], start: datetime, end: datetime) -> Iterat
             if key not in known:
                 known[key] = _next(*key, after=start - MICROSECOND)
             at = known[key]
-        if at is not None and at <= _last(cron, end):
-            yield at, cron.cron_id, cron
+        if at is not None and at <= _last(cron, end) and (left := _left(cron, start)):
+            yield at, cron.cron_id, left, cron
 
 
 def _next(schedule: str, timezone: str | None, *, after: datetime) -> datetime | None:
@@ -102,6 +109,15 @@ def _next(schedule: str, timezone: str | None, *, after: datetime) -> datetime |
         return next_fire_time(schedule, timezone, after=after)
     except InvalidError:  # parked: it will not fire until somebody mends it
         return None
+
+
+def _left(cron: Scheduled, start: datetime) -> float:
+    """The runs that it has left when the range begins: fire times before that use some up."""
+    left = runs_left(cron.policy, cron.run_count)
+    if left > COUNTED:
+        return left
+    before = fire_times(cron.schedule, cron.timezone, first=cron.next_run_date, until=start - MICROSECOND)
+    return left - sum(1 for _ in islice(before, int(left)))
 
 
 def _last(cron: Scheduled, end: datetime) -> datetime:

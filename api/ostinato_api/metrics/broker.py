@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ostinato_api.metrics.catalogue import family, single
-from ostinato_shared.task_names import LATE_QUEUE, LEADER_KEY, QUEUE, TICK_KEY
+from ostinato_shared.task_names import LATE_QUEUE, LEADER_KEY, LEADER_STAMP, QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ async def gather(redis: Redis) -> list[Metric]:
     """All metrics that Redis knows, in one round trip. Raises RedisError."""
     asked: Any = redis.pipeline(transaction=False)  # redis types the commands of both its clients at once
     async with asked:
-        asked.llen(QUEUE).llen(LATE_QUEUE).exists(LEADER_KEY).get(TICK_KEY).time()
+        asked.llen(QUEUE).llen(LATE_QUEUE).exists(LEADER_KEY).hget(LEADER_STAMP, "at").time()
         answers = await asked.execute()
     return list(_shaped(*answers))
 

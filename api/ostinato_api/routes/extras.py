@@ -39,6 +39,12 @@ PAGED: dict[int | str, dict[str, Any]] = {
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
 Cursor = Annotated[str | None, Query(description=f"Where to go on: what the page before gave as `{NEXT}`.")]
+RunId = Annotated[
+    str | None,
+    Query(
+        description=f"That of this run: its id, or at least the first {firings.SHORTEST_BEGINNING} characters of it."
+    ),
+]
 From = Annotated[Time | None, Query(alias="from", description="From this time on.", examples=["2026-11-01T00:00:00Z"])]
 To = Annotated[Time | None, Query(description="Up to this time.", examples=["2026-12-01T00:00:00Z"])]
 
@@ -63,13 +69,14 @@ async def list_all_firings(  # noqa: PLR0917 - FastAPI passes them by name
     response: Response,
     outcome: Annotated[list[Outcome], Query(default_factory=list, description="These outcomes only.")],
     trigger: Annotated[list[Trigger], Query(default_factory=list, description="Fired by these only.")],
+    run_id: RunId = None,
     since: From = None,
     to: To = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Any:
     """List what became of all crons' fire times, newest first."""
-    wanted = firings.Filter(outcomes=outcome, triggers=trigger, since=since, until=to)
+    wanted = firings.Filter(outcomes=outcome, triggers=trigger, run_id=run_id, since=since, until=to)
     rows, following = await firings.page(session, wanted, limit=limit, cursor=cursor)
     return _paged(response, rows, following)
 
@@ -81,13 +88,14 @@ async def list_firings(  # noqa: PLR0917 - FastAPI passes them by name
     response: Response,
     outcome: Annotated[list[Outcome], Query(default_factory=list, description="These outcomes only.")],
     trigger: Annotated[list[Trigger], Query(default_factory=list, description="Fired by these only.")],
+    run_id: RunId = None,
     since: From = None,
     to: To = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Any:
     """List what became of a cron's fire times, newest first. A deleted cron's firings stay."""
-    wanted = firings.Filter(cron_id, outcomes=outcome, triggers=trigger, since=since, until=to)
+    wanted = firings.Filter(cron_id, outcomes=outcome, triggers=trigger, run_id=run_id, since=since, until=to)
     rows, following = await firings.page(session, wanted, limit=limit, cursor=cursor)
     if not rows:
         await firings.check_known(session, cron_id)

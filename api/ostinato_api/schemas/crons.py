@@ -63,6 +63,7 @@ class CronFilter(Body):
     thread_id: ThreadId | None = None
     enabled: bool | None = None
     metadata: Metadata | None = None
+    failing: bool | None = Field(default=None, description="Ostinato's own: whether its last run failed.")
 
 
 class CronSearch(CronFilter, Page):

@@ -1,7 +1,9 @@
 -- What is due, oldest first, and when the next entry will be. Changes nothing but the time of this look.
--- KEYS: lock, schedule, tick. ARGV: token, now, offset, limit.
+-- KEYS: lock, schedule, stamp. ARGV: token, now, offset, limit.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
-redis.pcall('SET', KEYS[3], redis.call('TIME')[1]) -- a full Redis may refuse it: nothing depends on it
+local time = redis.call('TIME')
+-- A full Redis may refuse it: nothing depends on it.
+redis.pcall('HSET', KEYS[3], 'at', time[1] .. '.' .. string.format('%06d', time[2]))
 local due = redis.call('ZRANGEBYSCORE', KEYS[2], 0, ARGV[2], 'WITHSCORES', 'LIMIT', ARGV[3], ARGV[4])
 local found = {}
 for i = 1, #due, 2 do

@@ -11,8 +11,8 @@ from psycopg.rows import args_row
 from ostinato_beat import sync
 from ostinato_beat.entries import SCHEDULE_KEY, cron_id_of
 from ostinato_beat.store import EntryStore
-from ostinato_cli.doctor.findings import Finding, Level
 from ostinato_cli.doctor.servers import Connection
+from ostinato_shared.checks import Finding, Level
 from ostinato_shared.queries.sync import READ, CronRow
 
 PAGE = 500

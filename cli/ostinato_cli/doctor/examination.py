@@ -8,8 +8,8 @@ import redis
 from pydantic import ValidationError
 
 from ostinato_cli.doctor import drift, processes, servers
-from ostinato_cli.doctor.findings import FaultError, Finding, Level
 from ostinato_cli.settings_advice import settings_advice
+from ostinato_shared.checks import Finding, Level
 from ostinato_shared.errors import OstinatoError
 from ostinato_shared.project import load_project
 from ostinato_shared.settings import Settings
@@ -64,9 +64,10 @@ def _reached(
     """The server, if all that builds on it may be looked at."""
     try:
         server = opened.enter_context(closing(connect()))
-        return server, look(server)
+        finding = look(server)
     except FAULTS as error:
         return None, _fault(check, error)
+    return None if finding.level is Level.FAIL else server, finding
 
 
 def _found(check: str, look: Callable[[], Finding]) -> Finding:
@@ -78,7 +79,7 @@ def _found(check: str, look: Callable[[], Finding]) -> Finding:
 
 def _fault(check: str, error: Exception) -> Finding:
     match error:
-        case FaultError():
+        case servers.FaultError():
             return Finding(check, Level.FAIL, error.text, error.advice)
         case OstinatoError():
             return Finding(check, Level.FAIL, str(error))

@@ -48,11 +48,11 @@ async def ls(
     wanted: dict[str, Any] = {"metadata": {"labels": read_labels(label)}} if label else {}
     if paused:
         wanted["enabled"] = False
+    if failing:
+        wanted["failing"] = True
     if assistant:
         wanted["assistant_id"] = assistant
     crons = await server.crons(**wanted)
-    if failing:
-        crons = await _failing(server, crons)
     if output is Format.TABLE:
         names = await assistant_names(server, (cron["assistant_id"] for cron in crons))
         crons = [{**cron, "assistant": names[cron["assistant_id"]]} for cron in crons]
@@ -166,21 +166,6 @@ async def edit(
     changed = await server.call("PATCH", f"/runs/crons/{found['cron_id']}", body)
     typer.echo(f"changed {names.shown_name(changed)}")
     return Exit.OK
-
-
-async def _failing(server: "Server", crons: "list[Json]") -> "list[Json]":
-    from ostinato_cli.people.applying import each
-
-    failing = set()
-
-    async def look(cron: "Json") -> None:
-        status = await server.call("GET", f"/runs/crons/{cron['cron_id']}/status")
-        if status["consecutive_failures"]:
-            failing.add(cron["cron_id"])
-
-    for _, error in await each(crons, look, "looking"):
-        raise error
-    return [cron for cron in crons if cron["cron_id"] in failing]
 
 
 def _labels(cron: "Json") -> str:

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="See and cancel what crons have run.")
 
-PAGE = 1000
-PAGES = 5  # of the ledger, in which the beginning of an id is looked for
-ID_LENGTH = 36
+SHOWN = 10  # runs, when an id's beginning means several
 
 Thread = Annotated[str | None, typer.Option(help="The run's thread: for runs that no cron has made.")]
 
@@ -48,7 +46,7 @@ async def ls(
 @talks(app)
 async def get(
     server: "Server",
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or its beginning.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or its first 8 characters or more.")],
     *,
     thread: Thread = None,
     output: Output = Format.TABLE,
@@ -67,7 +65,9 @@ async def get(
 @talks(app)
 async def cancel(
     server: "Server",
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of runs, or their beginnings.")],
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Ids of runs, or their first 8 characters or more.")
+    ],
     *,
     thread: Thread = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
@@ -90,19 +90,13 @@ async def cancel(
 
 
 async def _find(server: "Server", reference: str) -> "Json":
-    """The newest firing whose run's id begins so. Raises UsageError for none, and for several."""
-    cursor, found = None, list["Json"]()
-    for _ in range(PAGES):
-        answer = await server.answer("GET", "/crons/firings", limit=PAGE, cursor=cursor)
-        found += [row for row in answer.json() if (row["run_id"] or "").startswith(reference.lower())]
-        cursor = answer.headers.get("x-pagination-next")
-        if cursor is None or (found and len(reference) == ID_LENGTH):
-            break
+    """The firing whose run's id begins so. Raises UsageError for none, and for several."""
+    found: list[Json] = await server.call("GET", "/crons/firings", run_id=reference, limit=SHOWN)
     if len(found) > 1:
-        shown = [f"  {row['run_id']}  {row['name'] or ''}  {moment(row['fire_time'])}" for row in found[:10]]
-        raise UsageError("\n".join([f"{reference!r} means {len(found)} runs; say which:", *shown]))
+        shown = [f"  {row['run_id']}  {row['name'] or ''}  {moment(row['fire_time'])}" for row in found]
+        raise UsageError("\n".join([f"{reference!r} means several runs; say which:", *shown]))
     if not found:
-        raise UsageError(f"No cron has a run {reference!r} among the newest. Runs of others need --thread.")
+        raise UsageError(f"No cron has a run {reference!r}. Runs of others need --thread.")
     return found[0]
 
 

@@ -67,6 +67,9 @@ def _index_firing() -> None:
         unique=False,
         postgresql_where=sa.text("outcome = 'skipped'"),
     )
+    op.create_index(
+        "ix_firing_run_id", "firing", ["run_id"], unique=False, postgresql_where=sa.text("run_id IS NOT NULL")
+    )
     op.create_index("ix_firing_due", "firing", ["fire_time"], unique=False, postgresql_where=sa.text("outcome = 'due'"))
     op.create_index(
         "uq_firing_fire_time",

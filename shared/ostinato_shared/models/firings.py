@@ -43,6 +43,8 @@ class Firing(Model):
             unique=True,
             postgresql_where=text("trigger = 'manual'"),
         ),
+        # Whose run a person means, by the beginning of its id; the run itself may be gone.
+        Index("ix_firing_run_id", "run_id", postgresql_where=text("run_id IS NOT NULL")),
         # The lists, newest first: of one cron, and of all.
         Index("ix_firing_cron_id_fire_time", "cron_id", "fire_time", "firing_id"),
         # Outcomes of a day are counted from the index alone.

@@ -23,6 +23,7 @@ from ostinato_api.extras import events, firings
 from ostinato_api.schemas.base import CronId
 from ostinato_shared.errors import InvalidError
 from ostinato_shared.models import Assistant
+from ostinato_shared.policies import runs_left
 from ostinato_shared.schedule_preview import preview
 
 router = APIRouter(route_class=PageRoute)
@@ -125,8 +126,9 @@ async def _there(session: AsyncSession, found: Any) -> set[UUID]:
 def _coming(row: list_views.CronRow) -> dict[str, Any]:
     if row.state != "active":
         return {"coming": []}
+    many = int(min(NEXT, runs_left(row.cron.policy, row.cron.run_count)))
     try:
-        coming = preview(row.cron.schedule, row.cron.timezone, after=datetime.now(UTC), count=NEXT)
+        coming = preview(row.cron.schedule, row.cron.timezone, after=datetime.now(UTC), count=many)
     except InvalidError:
         return {"coming": []}
     end = row.cron.end_time

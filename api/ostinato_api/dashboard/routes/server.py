@@ -15,6 +15,7 @@ from ostinato_api.dashboard.svg.load import draw_load, per_minute
 from ostinato_api.dashboard.views import checks as views
 from ostinato_api.dependencies import Services, ServicesDep, SessionDep
 from ostinato_api.extras import upcoming
+from ostinato_shared import checks
 
 router = APIRouter(route_class=PageRoute)
 
@@ -48,7 +49,7 @@ async def load(request: Request, session: SessionDep) -> Response:
 
 async def _values(services: Services) -> dict[str, Any]:
     database, broker = await asyncio.gather(examining.database(services.sessions), examining.broker(services.redis))
-    found = views.checks(database, broker)
+    found = views.shown(database, broker)
     return {
         "database": database,
         "broker": broker,
@@ -89,9 +90,9 @@ def _versions(database: examining.Database | None, broker: examining.Broker | No
         ("Python", platform.python_version()),
     ]
     if database:
-        size = f"{database.figures.size / 1e6:,.0f} MB".replace(",", "\u202f")
-        found.append(("Postgres", f"{database.figures.version.split()[0]} · {size}"))
+        size = f"{database.server.size / 1e6:,.0f} MB".replace(",", "\u202f")
+        found.append(("Postgres", f"{database.server.version.split()[0]} · {size}"))
     if broker:
-        server, _, number = views.server_of(broker.info).partition(" ")
+        server, _, number = checks.server_of(broker.info).partition(" ")
         found.append((server, f"{number} · {broker.info.get('used_memory', 0) / 1e6:.1f} MB"))
     return found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from ostinato_api.dashboard.svg.score import AHEAD, SLOT, Lane, Mark
 from ostinato_api.dashboard.views.crons import title_of
 from ostinato_shared.errors import InvalidError
-from ostinato_shared.firetimes import SECOND, next_fire_time
+from ostinato_shared.firetimes import SECOND, fire_times, next_fire_time
+from ostinato_shared.policies import runs_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 LANES: Final = 12
 MOST: Final = AHEAD // SLOT  # marks that a lane has room for
+COUNTED: Final = 1000  # runs left that are counted; with more the lane is drawn to its end
 
 
 def choose(found: Sequence[Any]) -> list[Any]:
@@ -46,7 +49,7 @@ def lanes(
 def _lane(cron: Cron, title: str, before: list[Mark], *, now: datetime, url: str | None) -> Lane:
     if not cron.enabled:
         return Lane(title, url, "paused", before)
-    if cron.next_run_date is None:
+    if cron.next_run_date is None or not runs_left(cron.policy, cron.run_count):
         return Lane(title, url, "ended", before)
     coming = [Mark(at, "next", "to come") for at in ahead(cron, now=now)]
     later = cron.next_run_date if cron.next_run_date > now + AHEAD else None
@@ -67,6 +70,10 @@ def ahead(cron: Cron, *, now: datetime) -> Iterator[datetime]:
     if cron.next_run_date is None:
         return
     until = now + AHEAD if cron.end_time is None else min(now + AHEAD, cron.end_time)
+    left = runs_left(cron.policy, cron.run_count)
+    if left <= COUNTED:
+        times = fire_times(cron.schedule, cron.timezone, first=cron.next_run_date, until=until)
+        until = max(islice(times, int(left)), default=now - SECOND)
     yield from (at for at in slots_from(cron.schedule, cron.timezone, cron.next_run_date) if now <= at <= until)
 
 
