@@ -97,6 +97,7 @@ def _expand(fields: list[str]) -> tuple[list[list[Value]], dict[int, set[int | L
 _read = lru_cache(maxsize=1024)(croniter.expand)
 
 
+@lru_cache(maxsize=1024)
 def _without_equal_ranges(field: str, index: int) -> str:
     """The field with 9-9 written as 9, because croniter takes an equal range for the whole field."""
     return ",".join(_without_equal_range(item, index) for item in field.split(","))
