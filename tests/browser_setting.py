@@ -119,6 +119,13 @@ def faults(page: Page) -> list[str]:
     ]
 
 
+def forgetful(page: Page) -> list[str]:
+    """What would lose the focus when its part of the page is exchanged: htmx finds it again by its id."""
+    used = ":is(a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex])"
+    nameless = page.locator(f"[hx-trigger*='sse:'] {used}:not([id])")
+    return [element.evaluate("element => element.outerHTML.slice(0, 160)") for element in nameless.all()]
+
+
 def sideways(page: Page) -> int:
     """By how many pixels the page is wider than its window."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))

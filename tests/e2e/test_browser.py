@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from browser_setting import Visitor, browser, faults, make_cron, sideways, write_project
+from browser_setting import Visitor, browser, faults, forgetful, make_cron, sideways, write_project
 from ostinato_shared.api_keys import entry_of, make_key
 from whole_stack import running_dev
 
@@ -109,6 +109,7 @@ def test_person_signs_in_with_a_key_and_out_again(chromium: Browser, tmp_path_fa
         page = visitor.open("/ui/system")
         expect(page).to_have_url(re.compile("/ui/sign-in"))
         assert faults(page) == []
+        assert forgetful(page) == []
         page.get_by_label("API key").fill(key)
         page.keyboard.press("Enter")
         expect(page).to_have_url(f"{dev.url}/ui/system")
@@ -163,6 +164,7 @@ def test_page_is_readable(
         if name == "cron":
             expect(page.locator("svg.calendar")).to_be_visible()  # it comes after the page
         assert faults(page) == []
+        assert forgetful(page) == []
         assert sideways(page) == 0
         assert visitor.complaints == []
     finally:

@@ -78,7 +78,7 @@ def _lane(lane: Lane, index: int, now: datetime) -> Markup:
         " quiet" if lane.quiet else "", LEFT - 14, y + 4, lane.title, name
     )
     if lane.url is not None:
-        label = Markup('<a href="{}">{}</a>').format(lane.url, label)
+        label = Markup('<a id="lane-{}" href="{}">{}</a>').format(lane.url.rpartition("/")[2], lane.url, label)
     line = Markup('<line class="lane" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, RIGHT, y, y)
     marks = _crowd(lane.marks, y, now) if _is_dense(lane.marks) else _notes(lane.marks, y, now)
     return Markup("<g>{}{}{}{}</g>").format(label, line, marks, _edge(lane, y))

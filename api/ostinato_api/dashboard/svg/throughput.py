@@ -70,8 +70,8 @@ def _bar(count: Count, at: datetime, x: float, step: float, top: int, url: str, 
     text = f"{count.succeeded} succeeded, {count.failed} failed, {count.skipped} skipped"
     form = ' class="on"' if on else ""
     return (
-        f'<a href="{escape(url)}"{form} aria-label="{at:%H:%M} UTC: {text}"><g data-at="{at.isoformat()}">'
-        f"<title>{text}</title>{shapes}</g></a>"
+        f'<a id="slot-{at:%H%M}" href="{escape(url)}"{form} aria-label="{at:%H:%M} UTC: {text}">'
+        f'<g data-at="{at.isoformat()}"><title>{text}</title>{shapes}</g></a>'
     )
 
 
