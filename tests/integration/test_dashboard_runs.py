@@ -141,7 +141,7 @@ async def test_a_slot_of_the_drawing_leads_to_its_runs(api: httpx.AsyncClient, d
     long_ago = fire(database_uri, cron, "error", minutes=125)
 
     page = (await api.get("/ui/runs", headers=BROWSER)).text
-    slots = re.findall(r'<a href="/ui/runs(\?since=\d+)"', page)
+    slots = re.findall(r'<a id="slot-\d+" href="/ui/runs(\?since=\d+)"', page)
 
     assert len(slots) == 2
     assert listed(await feed(api, slots[0])) == [long_ago]
