@@ -109,9 +109,9 @@ def _table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
     shown = [column for column in columns if wide or not column.spare]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in shown:
-        table.add_column(column.title, no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*(Text(_flat(column.text(row))) for column in shown))
+        table.add_column(Text(column.title, no_wrap=True), overflow="ellipsis")
+    for row in rows:  # no_wrap of the texts, not of the columns: then the widest column gives way first
+        table.add_row(*(Text(_flat(column.text(row)), no_wrap=True) for column in shown))
     Console().print(table)
 
 
