@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -84,12 +85,17 @@ def say(text: str, **style: Any) -> None:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on only if a person says so. Raises UsageError where nobody can be asked, typer.Abort on no."""
+    """Go on only if a person says so. Raises UsageError where nobody can be asked, typer.Abort on no and on Ctrl-C."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"{question} Nobody can be asked here: add --yes.")
-    typer.confirm(question, abort=True, err=True)
+    # asyncio's own handler of Ctrl-C waits for an await, and there is none until the answer.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        typer.confirm(question, abort=True, err=True)
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def counted(number: int, what: str) -> str:
