@@ -44,6 +44,8 @@ TABLES = (
     "assistant", "assistant_version", "cron", "cron_event", "outbox", "firing", "run", "thread",
     "webhook_delivery", "checkpoints", "checkpoint_blobs", "checkpoint_writes",
 )  # fmt: skip
+BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}  # headers
+HTMX = {"hx-request": "true", "accept": "*/*"}
 AGENT_ID = "fe096781-5601-53d2-b2f6-0d3403f7e9ca"  # of the system assistant of a graph called `agent`
 
 

@@ -14,13 +14,14 @@ import psycopg
 from psycopg.rows import dict_row
 from redis import Redis
 
-from ostinato_beat import dispatch, sync
+from ostinato_beat import dispatch, sweeping, sync
 from ostinato_beat.connections import RedisLink
 from ostinato_beat.dispatch import Batch
 from ostinato_beat.entries import LOCK_KEY, SCHEDULE_KEY, key_of
 from ostinato_beat.main import make_service
 from ostinato_beat.store import EntryStore
 from ostinato_shared.settings import Settings
+from ostinato_shared.task_names import LATE_QUEUE, SEND_WEBHOOK
 
 TOKEN = "mine"
 NOON = int(datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp())  # of the tests that bring their own time
@@ -144,6 +145,20 @@ def wait_for(look: Callable[[], Any], *, seconds: float = PATIENCE) -> Any:
         assert monotonic() < until, "it did not happen in time"
         sleep(0.005)
     return found
+
+
+def owed_webhooks(settings: Settings) -> list[dict[str, Any]]:
+    """The hints that the leader's sweep sends."""
+    with (
+        psycopg.connect(settings.database_dsn, autocommit=True) as connection,
+        Redis.from_url(settings.redis_url, decode_responses=True) as client,
+    ):
+        client.set(LOCK_KEY, TOKEN)
+        sweeping.sweep(connection, client, EntryStore(client), TOKEN)
+        messages: Any = client.lrange(LATE_QUEUE, 0, -1)
+        client.delete(LATE_QUEUE)
+    sent = [json.loads(message) for message in messages]
+    return [json.loads(one["body"])[0][0] for one in sent if one["headers"]["task"] == SEND_WEBHOOK]
 
 
 def firing_id(message: str) -> UUID:

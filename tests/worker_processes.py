@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "from ostinato_shared.settings import Settings; from ostinato_worker.main import run; run(Settings())"
 SECONDS = 60
+ROUNDS = range(int(os.environ.get("OSTINATO_ROUNDS", "1")))  # of each kill
 # `strike(point)` does nothing unless the test has laid a token for that point; each token strikes once.
 # True: it struck, and the process lives on.
 STRIKE = """

@@ -23,6 +23,9 @@ from ostinato_shared.ids import new_id
 from ostinato_shared.policies import read_policy
 from ostinato_shared.project import Project
 from ostinato_shared.settings import Settings
+from ostinato_shared.task_names import DONE_CHANNEL
+from ostinato_worker import firing
+from ostinato_worker.checkpoint_writes import Fence
 from ostinato_worker.lease import Lease
 from ostinato_worker.runtime import Runtime
 
@@ -100,6 +103,27 @@ def running(database_uri: str, redis_uri: str, **graphs: Any) -> Iterator[Runtim
         runtime.close()
 
 
+def settle(worker: Runtime) -> None:
+    """Wait until this worker has no webhook to call any more."""
+
+    async def settled() -> None:
+        for task in list(worker.courier.under_way.values()):
+            await task
+
+    worker.run(settled())
+
+
+async def execute_and_listen(worker: Runtime, run_id: UUID) -> str:
+    """The run that waiters are told has ended."""
+    async with worker.redis.pubsub() as pubsub:
+        await pubsub.subscribe(DONE_CHANNEL)
+        await firing.start(worker, run_id)
+        async for message in pubsub.listen():
+            if message["type"] == "message":
+                return str(message["data"])
+    raise AssertionError("nobody told")
+
+
 class Database:
     """A synchronous look at, and hand in, the tables."""
 
@@ -168,6 +192,14 @@ class Database:
         )  # fmt: skip
         assert verdict["verdict"] == "made"
         return run_id
+
+    def running(self, worker: Runtime) -> Fence:
+        """A run that this worker executes, as far as the tables know."""
+        run_id = self.enqueue(self.thread(), self.assistant())
+        self.do(
+            "UPDATE run SET status = 'running', owner = %s, attempt = 1 WHERE run_id = %s", worker.worker_id, run_id
+        )
+        return Fence(run_id, worker.worker_id, 1)
 
     def firing_row(self, firing_id: UUID) -> DictRow:
         return self.one("SELECT * FROM firing WHERE firing_id = %s", firing_id)

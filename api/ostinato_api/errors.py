@@ -8,7 +8,7 @@ import structlog
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg import errors as psycopg_errors
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import exc as sqlalchemy_errors
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -54,7 +54,7 @@ class NotYetError(InvalidError):
 class Problem(BaseModel):
     """What every error says."""
 
-    detail: str
+    detail: str = Field(description="What is wrong, in words.")
 
 
 Problems = dict[int | str, dict[str, Any]]

@@ -6,17 +6,17 @@ import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import psycopg
 import structlog
-from redis import RedisError
 
+from ostinato_shared import channels
 from ostinato_shared.queries import thread_runs as queries
 from ostinato_shared.task_names import DONE_CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from uuid import UUID
 
     from psycopg import AsyncConnection
     from psycopg.rows import DictRow
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.5  # the sure path: how late a waiter is when Redis has lost the word that its run ended
-RESUBSCRIBE_SECONDS = 0.5
 
 
 class ServerStoppingError(Exception):
@@ -67,14 +66,13 @@ class Waiting:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Waiting]:
         """Hear of ended runs while the block runs."""
-        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._look())]
+        listening = channels.listen(self.redis, DONE_CHANNEL, self._hear)
+        tasks = [asyncio.create_task(listening), asyncio.create_task(self._look())]
         try:
             yield self
         finally:
             self.stop()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await channels.stop(*tasks)
 
     @contextmanager
     def _hint(self, run_id: UUID) -> Iterator[asyncio.Event]:
@@ -93,27 +91,8 @@ class Waiting:
             for hint in self._hints.get(run_id, ()):
                 hint.set()
 
-    async def _listen(self) -> None:
-        heard = True
-        while True:
-            try:
-                async with self.redis.pubsub() as channel:
-                    await channel.subscribe(DONE_CHANNEL)
-                    heard = True
-                    async for message in channel.listen():
-                        if message["type"] == "message":
-                            self._heard(message["data"])
-            except (RedisError, OSError) as error:
-                if heard:  # once an outage
-                    log.warning("done_channel_lost", reason=type(error).__name__)
-                heard = False
-            await asyncio.sleep(RESUBSCRIBE_SECONDS)
-
-    def _heard(self, text: str) -> None:
-        try:
-            self._wake((UUID(text),))
-        except ValueError:
-            log.warning("done_channel_noise")
+    async def _hear(self, run_id: UUID) -> None:
+        self._wake((run_id,))
 
     async def _look(self) -> None:
         while True:

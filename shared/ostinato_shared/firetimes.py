@@ -63,7 +63,7 @@ class Schedule:
         while (match := self._wall_times.at_or_after(start, last_year=last_year)) is not None:
             instant, second = match.astimezone(UTC), _second_time(match)
             if instant > second:
-                instant = _clock_change(zone, second, instant)
+                instant = clock_change(zone, second, instant)
             if instant > after:
                 return instant
             start = match + SECOND  # `after` is in the second of two hours: this match was in the first
@@ -76,7 +76,7 @@ class Schedule:
         if again <= start:
             return instant
         # The clock will be set back, and pass again what matched before `start`.
-        change = _clock_change(zone, start, again)
+        change = clock_change(zone, start, again)
         if instant is not None and instant < change:
             return instant
         return self._first_elapsed(change, zone, last_year)
@@ -87,7 +87,7 @@ class Schedule:
             instant, second = match.astimezone(UTC), _second_time(match)
             if instant <= second:
                 return instant if instant >= start else second
-            local = _clock_change(zone, second, instant).astimezone(zone)  # the clock skips this match
+            local = clock_change(zone, second, instant).astimezone(zone)  # the clock skips this match
         return None
 
 
@@ -146,7 +146,7 @@ def _second_time(local: datetime) -> datetime:
     return datetime(local.year, local.month, local.day, hour, minute, second, 0, zone, fold=1).astimezone(UTC)
 
 
-def _clock_change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
+def clock_change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
     """The first instant of the new offset, for a clock change in between."""
     old = before.astimezone(zone).utcoffset()
     while (seconds := (after - before) // SECOND) > 1:

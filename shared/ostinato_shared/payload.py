@@ -28,9 +28,11 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    tags: list[str] = []
-    recursion_limit: Annotated[int, Field(ge=1, le=MAX_RECURSION)] = 25
-    configurable: JsonObject = {}
+    tags: list[str] = Field(default=[], description="Words to find its traces by.")
+    recursion_limit: int = Field(default=25, ge=1, le=MAX_RECURSION, description="How many steps it may take.")
+    configurable: JsonObject = Field(
+        default={}, description="What the graph reads from its config; not together with `context`."
+    )
 
 
 def _input(value: object) -> object:
@@ -77,16 +79,29 @@ class RunOptions(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    config: Config | None = None
-    context: JsonObject | None = None
-    webhook: Webhook | None = None
-    interrupt_before: Nodes | None = None
-    interrupt_after: Nodes | None = None
-    stream_mode: StreamModes | None = None
-    stream_subgraphs: bool | None = None
-    stream_resumable: bool | None = None
-    durability: Durability | None = None
-    checkpoint_during: bool | None = None
+    config: Config | None = Field(
+        default=None,
+        description="What the graph is run with, over the assistant's: tags, recursion limit, `configurable`.",
+    )
+    context: JsonObject | None = Field(
+        default=None,
+        description="What the graph gets as its context; not together with `config.configurable`.",
+    )
+    webhook: Webhook | None = Field(
+        default=None, description="Where the run is sent when it is over: an absolute http or https URL."
+    )
+    interrupt_before: Nodes | None = Field(default=None, description="Stop before these nodes; `*` is all.")
+    interrupt_after: Nodes | None = Field(default=None, description="Stop after these nodes; `*` is all.")
+    stream_mode: StreamModes | None = Field(
+        default=None, description="Kept with the run; streams come with a later version."
+    )
+    stream_subgraphs: bool | None = Field(default=None, description="As `stream_mode`.")
+    stream_resumable: bool | None = Field(default=None, description="As `stream_mode`.")
+    durability: Durability | None = Field(
+        default=None,
+        description="When checkpoints are written: before the next step, beside it (`async`), or at the end.",
+    )
+    checkpoint_during: bool | None = Field(default=None, description="Deprecated: false is `durability` `exit`.")
 
 
 def configurable_of(config: object) -> JsonObject:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ostinato_shared.firetimes import parse_schedule, parse_timezone
+from ostinato_shared.firetimes import clock_change, parse_schedule, parse_timezone
 from ostinato_shared.schedule_grammar import ALIASES, LEAST_FIELDS
 from ostinato_shared.schedule_preview import SECOND, first_within, gap_before
 
@@ -150,19 +150,8 @@ def _changes(zone: ZoneInfo, now: datetime) -> Iterator[datetime]:
         except OverflowError:
             return
         if old != new:
-            yield _change_between(before, after, zone)
+            yield clock_change(zone, before, after)
         before = after
-
-
-def _change_between(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
-    old = before.astimezone(zone).utcoffset()
-    while (seconds := (after - before) // SECOND) > 1:
-        middle = before + seconds // 2 * SECOND
-        if middle.astimezone(zone).utcoffset() == old:
-            before = middle
-        else:
-            after = middle
-    return after
 
 
 def _date(moment: datetime) -> str:

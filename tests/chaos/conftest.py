@@ -1,4 +1,4 @@
-"""What several of these tests stand on: a sweep for short leases, and a whole installation with its own servers."""
+"""What several of these tests stand on: a sweep for short leases, processes to strike, a whole installation."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +8,13 @@ import pytest
 from redis import Redis
 
 from beat_setting import TOKEN
+from crew import Crew, serving
 from ostinato_beat.entries import LOCK_KEY
 from ostinato_beat.sweeping import Sweeper
+from ostinato_cli.embedded import EmbeddedValkey
 from ostinato_shared.settings import Settings
 from server_faults import Installation, installation
+from worker_processes import Striking
 
 LEASE_SECONDS = 1.0  # of the workers that a test starts
 
@@ -26,6 +29,38 @@ def sweeper(database_uri: str, redis_uri: str) -> Iterator[None]:
     sweeper.start()
     yield
     sweeper.close()
+
+
+@pytest.fixture
+def striking(tmp_path: Path) -> Striking:
+    return Striking(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def redis(valkey_server: EmbeddedValkey) -> Iterator[Redis]:
+    """A hand in a Redis that was empty when the module began."""
+    with Redis.from_url(valkey_server.uri) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="module")
+def standing_crew(
+    request: pytest.FixtureRequest, redis: Redis, database_uri: str, valkey_server: EmbeddedValkey,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Crew]:  # fmt: skip
+    """The processes of a module, as its CREW says."""
+    assert redis.dbsize() == 0
+    striking = Striking(tmp_path_factory.mktemp("struck"))
+    with serving(striking, database_uri, valkey_server.uri, **request.module.CREW) as crew:
+        yield crew
+
+
+@pytest.fixture
+def crew(standing_crew: Crew) -> Iterator[Crew]:
+    standing_crew.fill()
+    yield standing_crew
+    standing_crew.tell()
 
 
 @pytest.fixture(scope="package")

@@ -5,26 +5,25 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from redis import Redis
 
 from accounts import COUNT_ENDS, EverySecond, everything, has_lost_its_lease
 from beat_setting import wait_for
-from crew import Crew, serving
-from worker_processes import SECONDS, Striking
+from worker_processes import ROUNDS, SECONDS
 from worker_setting import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ostinato_cli.embedded import EmbeddedValkey
+    from redis import Redis
+
+    from crew import Crew
     from worker_processes import Worker
 
-ROUNDS = range(int(os.environ.get("OSTINATO_ROUNDS", "1")))
+CREW = {"beats": 2}
 
 
 @pytest.fixture(scope="module")
@@ -33,30 +32,6 @@ def db(database_uri: str) -> Iterator[Database]:
     database.connection.execute(COUNT_ENDS)
     yield database
     database.connection.close()
-
-
-@pytest.fixture(scope="module")
-def redis(valkey_server: EmbeddedValkey) -> Iterator[Redis]:
-    with Redis.from_url(valkey_server.uri) as client:
-        client.flushall()
-        yield client
-
-
-@pytest.fixture(scope="module")
-def standing_crew(
-    redis: Redis, database_uri: str, valkey_server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Crew]:
-    assert redis.dbsize() == 0
-    striking = Striking(tmp_path_factory.mktemp("struck"))
-    with serving(striking, database_uri, valkey_server.uri, beats=2) as crew:
-        yield crew
-
-
-@pytest.fixture
-def crew(standing_crew: Crew) -> Iterator[Crew]:
-    standing_crew.fill()
-    yield standing_crew
-    standing_crew.tell()
 
 
 @pytest.mark.parametrize("what", ["SIGKILL", "SIGSTOP"])

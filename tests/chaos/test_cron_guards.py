@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from beat_setting import wait_for
 from ostinato_shared import broker
-from worker_processes import SECONDS, Striking, fire, send, wait_for_end
+from worker_processes import ROUNDS, SECONDS, Striking, fire, send, wait_for_end
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from uuid import UUID
 
     from worker_setting import Database
 
 pytestmark = pytest.mark.usefixtures("sweeper")
-ROUNDS = range(int(os.environ.get("OSTINATO_ROUNDS", "1")))
-
-
-@pytest.fixture
-def striking(tmp_path: Path) -> Striking:
-    return Striking(tmp_path)
 
 
 def fire_again(db: Database, redis_uri: str, earlier: UUID) -> UUID:

@@ -5,62 +5,31 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from redis import Redis
 
 from accounts import NODES, everything, has_lost_its_lease
 from beat_setting import wait_for
-from crew import Crew, serving
 from far_end import FarEnd, far_end
 from ostinato_shared import broker
-from worker_processes import SECONDS, Striking
-from worker_setting import Database
+from worker_processes import ROUNDS, SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from ostinato_cli.embedded import EmbeddedValkey
+    from redis import Redis
 
-ROUNDS = range(int(os.environ.get("OSTINATO_ROUNDS", "1")))
+    from crew import Crew
+    from worker_setting import Database
+
+
+CREW = {"beats": 1}
 THREAD_TABLES = ("thread", "run", "checkpoints", "checkpoint_blobs", "checkpoint_writes")
 # Calls that the far end gets: a worker that dies between answer and record leaves nobody the wiser.
 CALLS = {"ended": 1, "called": 2}
-
-
-@pytest.fixture(scope="module")
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture(scope="module")
-def redis(valkey_server: EmbeddedValkey) -> Iterator[Redis]:
-    with Redis.from_url(valkey_server.uri) as client:
-        client.flushall()
-        yield client
-
-
-@pytest.fixture(scope="module")
-def standing_crew(
-    redis: Redis, database_uri: str, valkey_server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Crew]:
-    assert redis.dbsize() == 0
-    striking = Striking(tmp_path_factory.mktemp("struck"))
-    with serving(striking, database_uri, valkey_server.uri, beats=1) as crew:
-        yield crew
-
-
-@pytest.fixture
-def crew(standing_crew: Crew) -> Iterator[Crew]:
-    standing_crew.fill()
-    yield standing_crew
-    standing_crew.tell()
 
 
 @pytest.fixture

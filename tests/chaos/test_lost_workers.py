@@ -11,17 +11,10 @@ from beat_setting import wait_for
 from worker_processes import SECONDS, Striking, fire, wait_for_end
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from worker_setting import Database
 
 pytestmark = pytest.mark.usefixtures("sweeper")
 EXIT_STALLED = 70
-
-
-@pytest.fixture
-def striking(tmp_path: Path) -> Striking:
-    return Striking(tmp_path)
 
 
 def test_worker_that_wakes_while_another_runs_its_run_changes_nothing(

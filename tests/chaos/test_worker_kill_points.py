@@ -5,23 +5,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from crew import Crew, serving
-from worker_processes import Striking, fire, wait_for_end
+from worker_processes import ROUNDS, fire, wait_for_end
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ostinato_cli.embedded import EmbeddedValkey
+    from crew import Crew
     from worker_setting import Database
 
 pytestmark = pytest.mark.usefixtures("sweeper")
-ROUNDS = range(int(os.environ.get("OSTINATO_ROUNDS", "1")))
+CREW = {"lease_seconds": 1.0}
 # What each attempt begins, when its worker is struck between claim and graph, between first and last checkpoint,
 # between graph and finish.
 BEGUN = {
@@ -29,22 +25,6 @@ BEGUN = {
     "second": [(1, "first"), (1, "second"), (2, "second"), (2, "third")],
     "finish": [(1, "first"), (1, "second"), (1, "third")],
 }
-
-
-@pytest.fixture(scope="module")
-def standing_crew(
-    database_uri: str, valkey_server: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Crew]:
-    striking = Striking(tmp_path_factory.mktemp("struck"))
-    with serving(striking, database_uri, valkey_server.uri, lease_seconds=1.0) as crew:
-        yield crew
-
-
-@pytest.fixture
-def crew(standing_crew: Crew) -> Iterator[Crew]:
-    standing_crew.fill()
-    yield standing_crew
-    standing_crew.tell()
 
 
 def everything(db: Database, run: Any) -> list[Any]:

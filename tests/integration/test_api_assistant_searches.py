@@ -1,21 +1,13 @@
 """Finding assistants, and looking at their graphs."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from api_setting import AGENT_ID, make_assistant, open_api, settings
+from api_setting import AGENT_ID, make_assistant
 
 OTHER_ID = "ed0b9f21-cc43-586f-a6ee-ab6a0a3e9d4b"
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
 
 
 async def test_search_and_count_filter(api: httpx.AsyncClient) -> None:

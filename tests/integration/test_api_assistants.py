@@ -1,7 +1,6 @@
 """Assistants over HTTP: those that the system makes, those that people make, and their versions."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,18 +16,11 @@ from api_setting import (
     execute,
     fetch,
     make_assistant,
-    open_api,
     settings,
 )
 from ostinato_shared.settings import Settings
 
 OTHER_ID = "ed0b9f21-cc43-586f-a6ee-ab6a0a3e9d4b"
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
 
 
 async def test_every_graph_has_its_assistant(api: httpx.AsyncClient) -> None:

@@ -2,9 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,18 +10,12 @@ import httpx
 import pytest
 import redis.asyncio
 
-from api_setting import execute, fetch, new_thread, open_api, put, sent, services_of, settings
+from api_setting import execute, fetch, new_thread, put, sent, services_of
 from ostinato_shared.task_names import CANCEL_CHANNEL
 
 OWNER = str(uuid4())
 END_AS_ASKED = "SELECT * FROM ostinato_finish(%s, %s, 1, 'interrupted', 'interrupted', %s, '{}', NULL, NULL)"
 UNKNOWN = "01a2022d-0bdd-77a7-ad18-a20902c4cc9b"
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
 
 
 def start(database_uri: str, run_id: str) -> None:

@@ -1,10 +1,8 @@
 """Changing and deleting crons: what moves, what stays owed, and what happens at the same time."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,21 +17,13 @@ from api_setting import (
     fetch,
     make_cron,
     make_thread,
-    open_api,
     services_of,
-    settings,
 )
 from ostinato_api import crons
 from ostinato_api.dependencies import Services
 from ostinato_api.schemas.crons import CronCreate
 
 CRON: dict[str, Any] = {"assistant_id": "agent", "schedule": "0 9 * * *"}
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
 
 
 async def test_schedule_and_zone_move_the_next_run(api: httpx.AsyncClient, database_uri: str) -> None:

@@ -1,6 +1,5 @@
 """Crons over HTTP: what is stored, what comes back, what beat is told, and what a search finds."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,6 @@ from api_setting import AGENT_ID, change_cron, contents, execute, fetch, make_cr
 from ostinato_shared.task_names import WAKE_CHANNEL
 
 CRON: dict[str, Any] = {"assistant_id": "agent", "schedule": "0 9 * * *"}
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
 
 
 async def test_a_new_cron_comes_back_as_the_contract_shows_it(api: httpx.AsyncClient) -> None:

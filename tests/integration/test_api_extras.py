@@ -8,12 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from api_setting import change_cron, execute, fetch, make_cron, open_api, settings
+from api_setting import change_cron, execute, fetch, make_cron
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     import httpx
 
 INSERT = """
@@ -22,12 +19,6 @@ SELECT gen_random_uuid(), %s, timestamptz '2026-01-01T00:00:00Z' + n * interval 
        CASE WHEN n %% 5 = 0 THEN 'error' ELSE 'success' END, CASE WHEN n %% 7 = 0 THEN 'catchup' ELSE 'schedule' END,
        1, gen_random_uuid(), 'news', 'out ' || n, CASE WHEN n %% 5 = 0 THEN '{"error": "E", "message": "m"}'::jsonb END
 FROM generate_series(0, 24) AS n"""
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
 
 
 async def get(api: httpx.AsyncClient, path: str, **query: Any) -> Any:

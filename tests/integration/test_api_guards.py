@@ -1,22 +1,13 @@
 """Policies through the api: written, replaced, removed; and the ways back from a pause."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from api_setting import change_cron, execute, fetch, make_cron, open_api, settings
+from api_setting import change_cron, execute, fetch, make_cron
 
 GUARDED = {"ostinato": {"timeout": "PT5M", "overlap": "skip", "max_runs": 3, "pause_after_failures": 2}}
 FACTS = "SELECT enabled, paused_by, note, consecutive_failures, run_count, policy FROM cron"
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
 
 
 def facts(database_uri: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import hmac
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -20,18 +19,11 @@ from ostinato_shared.settings import Settings
 ALICE, BOB = (f"ost_{name * 43}" for name in "ab")  # the same in each process that collects the tests
 SETTING = f"{entry_of('alice', ALICE)}, {entry_of('bob', BOB)}"
 CRON = {"assistant_id": "agent", "schedule": "0 9 * * *"}
-BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 @pytest.fixture
-def keyed(database_uri: str, redis_uri: str, tmp_path: Path) -> Settings:
+def place(database_uri: str, redis_uri: str, tmp_path: Path) -> Settings:
     return settings(database_uri, redis_uri, tmp_path, api_keys=SETTING)
-
-
-@pytest.fixture
-async def api(keyed: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(keyed) as client:
-        yield client
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,12 +15,6 @@ from ostinato_shared.task_names import DONE_CHANNEL
 
 UNKNOWN = "01a2022d-0bdd-77a7-ad18-a20902c4cc9b"
 BUSY = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy."
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
 
 
 def finish(database_uri: str, run_id: str, *, status: str = "success", rest: str = "idle", **ending: Any) -> None:

@@ -1,22 +1,14 @@
 """Threads: made, found, changed, removed."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from api_setting import execute, fetch, open_api, settings
+from api_setting import execute, fetch
 
 UNKNOWN = "01a2022d-0bdd-77a7-ad18-a20902c4cc9b"
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
 
 
 async def make(api: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:

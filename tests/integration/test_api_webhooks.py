@@ -11,18 +11,11 @@ from api_setting import change_cron, contents, fetch, make_cron, make_thread, op
 from ostinato_shared.webhook_policy import WebhookPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     import httpx
 
 PUBLIC = "https://93.184.216.34/hook"
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
 
 
 @pytest.mark.parametrize(

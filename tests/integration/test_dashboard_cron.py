@@ -1,17 +1,13 @@
 """One cron's page and its parts, as a browser gets them."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from api_setting import execute, fetch, make_cron, open_api, settings
+from api_setting import BROWSER, HTMX, execute, fetch, make_cron
 
-BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-HTMX = {"hx-request": "true", "accept": "*/*"}
 FIRE = """
     INSERT INTO firing (firing_id, cron_id, fire_time, outcome, reason, trigger, cron_revision, assistant_id,
                         started_at, ended_at, lag_ms, error, output)
@@ -19,12 +15,6 @@ FIRE = """
            now() - n * interval '1 hour', now() - n * interval '1 hour' + interval '2 seconds', 12, %s, %s
     FROM generate_series(1, %s) AS n
 """
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
 
 
 @pytest.fixture

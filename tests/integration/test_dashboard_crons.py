@@ -1,23 +1,12 @@
 """The crons page and its parts, as a browser gets them."""
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from api_setting import execute, fetch, make_cron, open_api, settings
-
-BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-HTMX = {"hx-request": "true", "accept": "*/*"}
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
+from api_setting import BROWSER, HTMX, execute, fetch, make_cron
 
 
 async def page(api: httpx.AsyncClient, path: str = "/") -> str:

@@ -2,9 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from html import unescape
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,10 +10,8 @@ import httpx
 import pytest
 from psycopg.types.json import Jsonb
 
-from api_setting import AGENT_ID, change_cron, execute, fetch, make_cron, make_thread, open_api, settings
+from api_setting import AGENT_ID, BROWSER, HTMX, change_cron, execute, fetch, make_cron, make_thread
 
-BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-HTMX = {"hx-request": "true"}
 FULL = {
     "name": "daily-news",
     "schedule": "0 8 * * 1-5",
@@ -34,10 +30,9 @@ FULL = {
 
 
 @pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        client.headers.update(BROWSER)
-        yield client
+def api(api: httpx.AsyncClient) -> httpx.AsyncClient:
+    api.headers.update(BROWSER)
+    return api
 
 
 def fields_of(shown: str) -> dict[str, str]:

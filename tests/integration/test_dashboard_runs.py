@@ -1,8 +1,6 @@
 """The runs page: what it lists, in which segment, page by page; and its Cancel."""
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -10,16 +8,7 @@ import httpx
 import pytest
 from psycopg.types.json import Jsonb
 
-from api_setting import AGENT_ID, execute, fetch, make_cron, make_thread, open_api, settings
-
-BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-HTMX = {"hx-request": "true", "accept": "*/*"}
-
-
-@pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
+from api_setting import AGENT_ID, BROWSER, HTMX, execute, fetch, make_cron, make_thread
 
 
 def fire(database_uri: str, cron: dict[str, Any], outcome: str, *, minutes: int = 1, **columns: Any) -> str:

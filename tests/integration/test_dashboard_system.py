@@ -9,11 +9,9 @@ import pytest
 import redis
 
 from api_process import free_port
-from api_setting import execute, make_cron, open_api, services_of, settings
+from api_setting import BROWSER, HTMX, execute, make_cron, open_api, services_of, settings
 from ostinato_shared.task_names import ENTRIES_KEY, LATE_QUEUE, LEADER_KEY, LEADER_STAMP, QUEUE
 
-BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-HTMX = {"hx-request": "true", "accept": "*/*"}
 WORKER = (
     "INSERT INTO worker (worker_id, hostname, pid, slots, expires_at, loop_lag_ms, blocked_graph, blocked_since)"
     " VALUES (gen_random_uuid(), %s, 42, 8, now() + %s * interval '1 s', %s, %s, now())"

@@ -1,7 +1,7 @@
 """One thread's page: what it shows of a run, and how a person's answer makes the graph go on."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,30 +9,22 @@ import httpx
 import pytest
 from psycopg.types.json import Jsonb
 
-from api_setting import execute, fetch, make_thread, new_thread, open_api, put
+from api_setting import BROWSER, HTMX, execute, fetch, make_thread, new_thread, put
 from api_worker import Worker, open_worker, write_graphs
 from ostinato_shared.settings import Settings
 
-BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-HTMX = {"hx-request": "true", "accept": "*/*"}
 HOSTILE = "<script>alert(1)</script>"
 
 
 @pytest.fixture
-def setting(database_uri: str, redis_uri: str, tmp_path: Path) -> Settings:
+def place(database_uri: str, redis_uri: str, tmp_path: Path) -> Settings:
     return Settings(database_uri=database_uri, redis_uri=redis_uri, config=write_graphs(tmp_path))
 
 
 @pytest.fixture
-async def api(setting: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(setting) as client:
-        yield client
-
-
-@pytest.fixture
-def worker(api: httpx.AsyncClient, setting: Settings) -> Iterator[Worker]:
+def worker(api: httpx.AsyncClient, place: Settings) -> Iterator[Worker]:
     del api  # its start empties the tables
-    with open_worker(setting) as made:
+    with open_worker(place) as made:
         yield made
 
 

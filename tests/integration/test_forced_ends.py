@@ -13,9 +13,9 @@ import redis
 
 from api_setting import execute, fetch, new_thread, open_api
 from api_worker import Worker, open_worker, write_graphs
+from beat_setting import TOKEN, owed_webhooks
 from far_end import far_end
 from ostinato_beat import runs as beat_runs
-from ostinato_beat import sweeping
 from ostinato_beat.entries import LOCK_KEY
 from ostinato_beat.store import EntryStore
 from ostinato_beat.takeover import take_over
@@ -26,6 +26,7 @@ from ostinato_shared.webhook_policy import WebhookPolicy
 from ostinato_shared.webhook_section import Webhooks
 from ostinato_worker.tasks import WebhookTask
 from ostinato_worker.webhook_calls import Caller
+from worker_setting import settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     import httpx
 
-TOKEN = "mine"
 OPEN = WebhookPolicy(allow_private_network=True, disable_loopback=False)
 ENDS = ["unanswered", "worker_lost"]
 
@@ -87,26 +87,9 @@ class Stage:
                 )
                 assert take_over(connection, client, store, TOKEN, lease_seconds=self.settings.lease_seconds) == 1
 
-    def sweep(self) -> list[Any]:
-        """The hints of webhooks that the leader's sweep sends."""
-        with (
-            psycopg.connect(self.settings.database_dsn, autocommit=True) as connection,
-            redis.Redis.from_url(self.settings.redis_url, decode_responses=True) as client,
-        ):
-            client.set(LOCK_KEY, TOKEN)
-            sweeping.sweep(connection, client, EntryStore(client), TOKEN)
-            messages: Any = client.lrange(LATE_QUEUE, 0, -1)
-            client.delete(LATE_QUEUE)
-        sent = [json.loads(message) for message in messages]
-        return [json.loads(m["body"])[0][0] for m in sent if m["headers"]["task"] == "ostinato.webhook"]
-
     def deliver(self, hint: Any) -> None:
         WebhookTask(self.worker.runtime).run(hint)
-        self.worker.runtime.run(self._settled())
-
-    async def _settled(self) -> None:
-        for task in list(self.worker.runtime.courier.under_way.values()):
-            await task
+        settle(self.worker.runtime)
 
 
 @pytest.fixture
@@ -214,11 +197,11 @@ async def test_webhook_of_a_run_that_was_ended_is_found_and_sent_once(
         stage.force(end, run_id)
         execute(stage.settings.database_dsn, "UPDATE webhook_delivery SET next_attempt_at = now() - interval '6 s'")
 
-        hints = stage.sweep()
+        hints = owed_webhooks(stage.settings)
         for hint in [*hints, *hints]:
             stage.deliver(hint)
 
         assert [UUID(hint["run_id"]) for hint in hints] == [UUID(run_id)]
         [call] = there.calls
         assert (call.body["run_id"], call.body["status"], call.body["error"]["error"]) == (run_id, status, error)
-        assert stage.sweep() == []
+        assert owed_webhooks(stage.settings) == []

@@ -23,19 +23,6 @@ CLAIM = "SELECT outcome, reason FROM ostinato_claim(%s, %s, %s, %s)"
 
 
 @pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
-def worker(database_uri: str, redis_uri: str) -> Iterator[Runtime]:
-    with running(database_uri, redis_uri) as runtime:
-        yield runtime
-
-
-@pytest.fixture
 def racers(database_uri: str) -> Iterator[list[psycopg.Connection[Any]]]:
     """Connections of as many workers."""
     opened = [psycopg.connect(database_uri, autocommit=True, row_factory=dict_row) for _ in range(5)]

@@ -1,7 +1,6 @@
 """/metrics: true figures from both servers, readable by Prometheus, each name in the docs."""
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +36,9 @@ OWED = "INSERT INTO webhook_delivery (run_id, url) VALUES (gen_random_uuid(), 'h
 
 
 @pytest.fixture
-async def api(database_uri: str, redis_uri: str, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+def api(api: httpx.AsyncClient, database_uri: str) -> httpx.AsyncClient:
     execute(database_uri, "DELETE FROM worker")
-    async with open_api(settings(database_uri, redis_uri, tmp_path)) as client:
-        yield client
+    return api
 
 
 async def scrape(api: httpx.AsyncClient) -> dict[str, dict[Labels, float]]:

@@ -6,18 +6,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
 
-from api_setting import make_thread, settings
+from api_setting import make_thread
 from ostinato_cli.people import crons_file, files
 from ostinato_cli.people.server import Server
-from people_setting import People, open_people
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from people_setting import People
 
 NEWS = {
     "name": "news", "assistant": "agent", "schedule": "0 9 * * 1-5", "timezone": "Europe/Berlin",
@@ -28,12 +25,6 @@ NEWS = {
     "stream_mode": "updates", "metadata": {"owner": "ann", "cost": 1.5},
 }  # fmt: skip
 PLAIN = {"name": "plain", "assistant": "other", "schedule": "@daily"}
-
-
-@pytest.fixture
-def people(database_uri: str, redis_uri: str, tmp_path: Path) -> Iterator[People]:
-    with open_people(settings(database_uri, redis_uri, tmp_path), tmp_path) as people:
-        yield people
 
 
 @pytest.fixture

@@ -9,18 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from api_setting import execute, settings
-from people_setting import People, open_people
+from api_setting import execute
+from people_setting import People
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def people(database_uri: str, redis_uri: str, tmp_path: Path) -> Iterator[People]:
-    with open_people(settings(database_uri, redis_uri, tmp_path), tmp_path) as people:
-        yield people
 
 
 def test_created_cron_is_listed_shown_and_deleted(people: People) -> None:

@@ -8,12 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from api_setting import execute, fetch, settings
-from people_setting import People, open_people
+from api_setting import execute, fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from people_setting import People
 
 END = "UPDATE firing SET outcome = %s, started_at = now(), ended_at = now() + interval '2 s', output = 'Three papers.'"
 INSERT = """
@@ -25,12 +23,6 @@ SELECT gen_random_uuid(), %s, timestamptz '2026-01-01T00:00:00Z' + n * interval 
        ('aaaaaaaa-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, gen_random_uuid()
 FROM generate_series(0, 24) AS n"""
 RUN = "aaaaaaaa-0000-0000-0000-000000000010"
-
-
-@pytest.fixture
-def people(database_uri: str, redis_uri: str, tmp_path: Path) -> Iterator[People]:
-    with open_people(settings(database_uri, redis_uri, tmp_path), tmp_path) as people:
-        yield people
 
 
 @pytest.fixture

@@ -49,13 +49,6 @@ def node() -> Node:
 
 
 @pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    yield database
-    database.connection.close()
-
-
-@pytest.fixture
 def worker(database_uri: str, redis_uri: str, node: Node) -> Iterator[Runtime]:
     builder: StateGraph[Any] = StateGraph(Counted)
     builder.add_node("first", first)

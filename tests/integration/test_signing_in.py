@@ -2,34 +2,25 @@
 
 import re
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from api_setting import make_cron, open_api, settings
+from api_setting import BROWSER, HTMX, make_cron, open_api, settings
 from ostinato_api import signing_in
 from ostinato_shared.api_keys import entry_of, make_key, read_keys
 from ostinato_shared.settings import Settings
 
 KEY, OTHER = make_key(), make_key()
 ENTRY = entry_of("alice", KEY)
-BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 OWN = {"origin": "http://localhost"}
-HTMX = {"hx-request": "true", "accept": "*/*"}
 COOKIE = signing_in.COOKIE
 
 
 @pytest.fixture
-def keyed(database_uri: str, redis_uri: str, tmp_path: Path) -> Settings:
+def place(database_uri: str, redis_uri: str, tmp_path: Path) -> Settings:
     return settings(database_uri, redis_uri, tmp_path, api_keys=ENTRY)
-
-
-@pytest.fixture
-async def api(keyed: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_api(keyed) as client:
-        yield client
 
 
 async def sign_in(api: httpx.AsyncClient, key: str = KEY, path: str = "/", **headers: str) -> httpx.Response:

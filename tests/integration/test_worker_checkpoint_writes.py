@@ -11,12 +11,6 @@ from ostinato_worker.runtime import Runtime
 from worker_setting import Database
 
 
-def fence_of_a_run(db: Database, worker: Runtime) -> Fence:
-    run_id = db.enqueue(db.thread(), db.assistant())
-    db.do("UPDATE run SET status = 'running', owner = %s, attempt = 1 WHERE run_id = %s", worker.worker_id, run_id)
-    return Fence(run_id, worker.worker_id, 1)
-
-
 def rows_of(fence: Fence, checkpoint: str = '{"v": 4}') -> Rows:
     key = (str(fence.run_id), "", "1")
     return Rows(
@@ -45,7 +39,7 @@ def write_all(worker: Runtime, *requests: Rows) -> list[Any]:
 
 
 def test_crowd_of_requests_is_written_whole(db: Database, worker: Runtime) -> None:
-    fences = [fence_of_a_run(db, worker) for _ in range(2 * MOST + 5)]
+    fences = [db.running(worker) for _ in range(2 * MOST + 5)]
 
     told = write_all(worker, *(rows_of(fence) for fence in fences))
 
@@ -54,7 +48,7 @@ def test_crowd_of_requests_is_written_whole(db: Database, worker: Runtime) -> No
 
 
 def test_run_that_was_taken_over_writes_nothing_in_company(db: Database, worker: Runtime) -> None:
-    fences = [fence_of_a_run(db, worker) for _ in range(10)]
+    fences = [db.running(worker) for _ in range(10)]
     for fence in fences[::2]:
         db.do("UPDATE run SET attempt = 2, owner = %s WHERE run_id = %s", new_id(), fence.run_id)
 
@@ -65,7 +59,7 @@ def test_run_that_was_taken_over_writes_nothing_in_company(db: Database, worker:
 
 
 def test_bad_row_fails_alone(db: Database, worker: Runtime) -> None:
-    fences = [fence_of_a_run(db, worker) for _ in range(3)]
+    fences = [db.running(worker) for _ in range(3)]
 
     told = write_all(
         worker, rows_of(fences[0]), rows_of(fences[1], checkpoint='{"nul": "\\u0000"}'), rows_of(fences[2])
@@ -77,7 +71,7 @@ def test_bad_row_fails_alone(db: Database, worker: Runtime) -> None:
 
 
 def test_run_whose_row_is_locked_holds_up_nobody_else(db: Database, database_uri: str, worker: Runtime) -> None:
-    fences = [fence_of_a_run(db, worker) for _ in range(2 * AT_ONCE + 2)]
+    fences = [db.running(worker) for _ in range(2 * AT_ONCE + 2)]
     with psycopg.connect(database_uri) as other:
         other.execute("SELECT FROM run WHERE run_id = %s FOR UPDATE", (fences[0].run_id,))
 
@@ -92,7 +86,7 @@ def test_run_whose_row_is_locked_holds_up_nobody_else(db: Database, database_uri
 
 
 def test_cancelled_writer_leaves_the_others_their_turn(db: Database, worker: Runtime) -> None:
-    fences = [fence_of_a_run(db, worker) for _ in range(4 * AT_ONCE)]
+    fences = [db.running(worker) for _ in range(4 * AT_ONCE)]
 
     async def cancel_the_first() -> list[Any]:
         tasks = [asyncio.create_task(worker.writer.write(rows_of(fence))) for fence in fences]

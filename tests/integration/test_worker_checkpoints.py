@@ -18,7 +18,6 @@ from psycopg.rows import dict_row
 from ostinato_shared.graphs import Graph
 from ostinato_shared.ids import new_id
 from ostinato_worker import firing
-from ostinato_worker.checkpoint_writes import Fence
 from ostinato_worker.checkpoints import FencedSaver, LeaseLostError
 from ostinato_worker.runtime import Runtime
 from worker_setting import Database, running
@@ -66,13 +65,6 @@ def build_mixed() -> StateGraph[Any]:
     return builder
 
 
-def running_run(db: Database, worker: Runtime) -> Fence:
-    """A run that this worker executes, as far as the tables know."""
-    run_id = db.enqueue(db.thread(), db.assistant())
-    db.do("UPDATE run SET status = 'running', owner = %s, attempt = 1 WHERE run_id = %s", worker.worker_id, run_id)
-    return Fence(run_id, worker.worker_id, 1)
-
-
 async def play(graph: Graph, thread_id: str, durability: Any) -> None:
     config: Any = {
         "configurable": {"thread_id": thread_id, "run_id": "r"},
@@ -112,7 +104,7 @@ def rows_of(db: Database, thread_id: str) -> dict[str, list[Any]]:
 def test_rows_are_those_of_the_stock_saver(
     db: Database, database_uri: str, worker: Runtime, same_ids: Any, durability: str
 ) -> None:
-    fence = running_run(db, worker)
+    fence = db.running(worker)
 
     async def both() -> None:
         connection = await AsyncConnection.connect(database_uri, autocommit=True, row_factory=dict_row)
@@ -143,7 +135,7 @@ def test_rows_are_those_of_the_stock_saver(
     ],
 )
 def test_nothing_is_written_once_the_run_row_changed(db: Database, worker: Runtime, change: str) -> None:
-    fence = running_run(db, worker)
+    fence = db.running(worker)
     lost: list[bool] = []
 
     async def write() -> None:
@@ -202,7 +194,7 @@ def test_run_that_was_taken_over_stops_at_once_and_changes_nothing(
 
 
 def test_values_that_jsonb_has_not_come_back_whole(db: Database, worker: Runtime) -> None:
-    fence = running_run(db, worker)
+    fence = db.running(worker)
 
     async def there_and_back() -> Any:
         saver = FencedSaver(worker.writer, fence, on_lost=lambda: None)
@@ -221,7 +213,7 @@ def test_values_that_jsonb_has_not_come_back_whole(db: Database, worker: Runtime
 def test_ids_made_after_reading_a_head_are_newer_than_it(
     db: Database, worker: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fence = running_run(db, worker)
+    fence = db.running(worker)
     monkeypatch.setattr(id_clock, "_last_v6_timestamp", None)
     now = id_clock.uuid6().time
     ahead = now + 50_000_000  # five seconds, in steps of 100 ns

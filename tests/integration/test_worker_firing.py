@@ -6,7 +6,7 @@ import pytest
 
 from ostinato_worker import firing
 from ostinato_worker.runtime import Runtime
-from worker_setting import Database, running, yesterday
+from worker_setting import Database, execute_and_listen, running, yesterday
 
 
 def test_due_firing_runs_its_assistant_on_a_new_thread(db: Database, worker: Runtime) -> None:
@@ -164,16 +164,7 @@ def test_second_message_of_a_run_does_nothing(db: Database, worker: Runtime) -> 
 def test_end_of_a_run_is_told_to_waiters(db: Database, worker: Runtime) -> None:
     run = db.enqueue(db.thread(), db.assistant())
 
-    async def listen() -> str:
-        async with worker.redis.pubsub() as pubsub:
-            await pubsub.subscribe("ostinato:done")
-            await firing.start(worker, run)
-            async for message in pubsub.listen():
-                if message["type"] == "message":
-                    return str(message["data"])
-        raise AssertionError("nobody told")
-
-    assert worker.run(listen()) == str(run)
+    assert worker.run(execute_and_listen(worker, run)) == str(run)
 
 
 def test_stopping_worker_claims_nothing(db: Database, worker: Runtime) -> None:

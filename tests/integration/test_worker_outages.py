@@ -13,7 +13,7 @@ from ostinato_worker import firing, loop_lag
 from ostinato_worker.lease import Lease
 from ostinato_worker.runtime import Runtime
 from ostinato_worker.watchdog import Watchdog
-from worker_setting import Counted, Database, one_node, running
+from worker_setting import Counted, Database, execute_and_listen, one_node, running
 
 
 def lose_the_first_answer(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -41,6 +41,17 @@ def test_run_of_a_claim_whose_answer_was_lost_is_executed(
 
     assert db.firing_row(fired)["outcome"] == "success"
     assert len(db.all("SELECT FROM run WHERE cron_id = %s", cron)) == 1
+
+
+def test_next_run_is_sent_though_the_answer_of_finish_was_lost(
+    db: Database, worker: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread = db.thread()
+    first, second = (db.enqueue(thread, db.assistant()) for _ in range(2))
+    lose_the_first_answer(monkeypatch, "finish")
+
+    assert worker.run(execute_and_listen(worker, first)) == str(first)
+    assert str(second) in str(worker.run(worker.redis.rpop("ostinato")))
 
 
 def test_run_of_a_start_whose_answer_was_lost_is_executed(

@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 
-from ostinato_shared.queries import runs
 from ostinato_worker import finishing, firing
 from ostinato_worker.runtime import Runtime
 from worker_setting import Counted, Database, one_node, running
@@ -303,32 +301,3 @@ def test_worker_that_gets_back_a_run_that_it_had_lost_executes_it(
     run = db.run_row(run_id)
     assert (run["status"], run["attempt"]) == ("success", 2)
     assert values(db, run["thread_id"])["said"] == "done"
-
-
-def test_next_run_is_sent_though_the_answer_of_finish_was_lost(
-    db: Database, worker: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ask, lost = runs.finish, []
-
-    async def cut(*arguments: Any) -> Any:
-        answer = await ask(*arguments)
-        if not lost:
-            lost.append(answer)
-            raise psycopg.OperationalError("server closed the connection unexpectedly")
-        return answer
-
-    monkeypatch.setattr(runs, "finish", cut)
-    thread = db.thread()
-    first, second = (db.enqueue(thread, db.assistant()) for _ in range(2))
-
-    async def listen() -> str:
-        async with worker.redis.pubsub() as pubsub:
-            await pubsub.subscribe("ostinato:done")
-            await firing.start(worker, first)
-            async for message in pubsub.listen():
-                if message["type"] == "message":
-                    return str(message["data"])
-        raise AssertionError("nobody told")
-
-    assert worker.run(listen()) == str(first)
-    assert str(second) in str(worker.run(worker.redis.rpop("ostinato")))

@@ -8,18 +8,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
-import redis
 from structlog.testing import capture_logs
 
+from beat_setting import owed_webhooks
 from far_end import HANG, FarEnd, far_end
-from ostinato_beat import sweeping
-from ostinato_beat.entries import LOCK_KEY
-from ostinato_beat.store import EntryStore
 from ostinato_shared.ids import new_id
 from ostinato_shared.queries import webhooks as queries
-from ostinato_shared.task_names import LATE_QUEUE
 from ostinato_shared.webhook_policy import WebhookPolicy
 from ostinato_shared.webhook_section import Webhooks
 from ostinato_worker import firing, webhooks
@@ -27,7 +22,7 @@ from ostinato_worker.lease import Lease
 from ostinato_worker.stopping import Stop
 from ostinato_worker.tasks import RunTask, WebhookTask
 from ostinato_worker.webhook_calls import Caller
-from worker_setting import Database, running, yesterday
+from worker_setting import Database, running, settle, yesterday
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +33,6 @@ if TYPE_CHECKING:
     from ostinato_worker.runtime import Runtime
 
 OPEN = WebhookPolicy(allow_private_network=True, disable_loopback=False)
-TOKEN = "mine"
 RUN_FIELDS = {
     "run_id", "thread_id", "assistant_id", "status", "metadata", "kwargs", "multitask_strategy", "created_at",
     "updated_at", "values", "run_started_at", "run_ended_at", "webhook_sent_at",
@@ -46,11 +40,9 @@ RUN_FIELDS = {
 
 
 @pytest.fixture
-def db(database_uri: str) -> Iterator[Database]:
-    database = Database(database_uri)
-    database.do("DELETE FROM webhook_delivery")
-    yield database
-    database.connection.close()
+def db(db: Database) -> Database:
+    db.do("DELETE FROM webhook_delivery")
+    return db
 
 
 @contextmanager
@@ -73,16 +65,6 @@ def end() -> Iterator[FarEnd]:
         yield end
 
 
-async def _settled(runtime: Runtime) -> None:
-    for task in list(runtime.courier.under_way.values()):
-        await task
-
-
-def settle(runtime: Runtime) -> None:
-    """Wait until this worker has no call to make any more."""
-    runtime.run(_settled(runtime))
-
-
 def row(db: Database, run_id: UUID) -> DictRow:
     return db.one("SELECT * FROM webhook_delivery WHERE run_id = %s", run_id)
 
@@ -99,21 +81,6 @@ def ended_without_call(db: Database, runtime: Runtime, url: str, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(webhooks, "begin", lambda *_: None)
         return run_with_webhook(db, runtime, url)
-
-
-def sweep(worker: Runtime) -> list[dict[str, Any]]:
-    """The hints that the leader's sweep sends."""
-    settings = worker.settings
-    with (
-        psycopg.connect(settings.database_dsn, autocommit=True) as connection,
-        redis.Redis.from_url(settings.redis_url, decode_responses=True) as client,
-    ):
-        client.set(LOCK_KEY, TOKEN)
-        sweeping.sweep(connection, client, EntryStore(client), TOKEN)
-        messages: Any = client.lrange(LATE_QUEUE, 0, -1)
-        client.delete(LATE_QUEUE)
-    sent = [json.loads(message) for message in messages]
-    return [json.loads(m["body"])[0][0] for m in sent if m["headers"]["task"] == "ostinato.webhook"]
 
 
 def test_run_by_hand_sends_itself_with_its_values(db: Database, worker: Runtime, end: FarEnd) -> None:
@@ -231,11 +198,11 @@ def test_webhook_of_a_worker_that_died_after_its_run_is_found_and_sent_once(
     db: Database, worker: Runtime, end: FarEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = ended_without_call(db, worker, end.url(), monkeypatch)
-    young = sweep(worker)
+    young = owed_webhooks(worker.settings)
     db.do("DELETE FROM thread WHERE thread_id = %s", db.run_row(run_id)["thread_id"])
     db.do("UPDATE webhook_delivery SET next_attempt_at = now() - '6 s'::interval")
 
-    hints = sweep(worker)
+    hints = owed_webhooks(worker.settings)
     for hint in [*hints, *hints]:
         WebhookTask(worker).run(hint)
         settle(worker)
@@ -244,7 +211,7 @@ def test_webhook_of_a_worker_that_died_after_its_run_is_found_and_sent_once(
     assert hints == [{"v": 1, "run_id": str(run_id)}]
     [call] = end.calls
     assert (call.body["run_id"], call.body["values"]) == (str(run_id), {"seen": ["x"], "said": "seen 1"})
-    assert sweep(worker) == []
+    assert owed_webhooks(worker.settings) == []
 
 
 def test_two_workers_with_the_same_hint_make_one_call(
@@ -308,10 +275,10 @@ def test_call_cut_off_by_a_crash_is_made_again_when_its_lease_is_over(
     with working(worker.settings.database_dsn, worker.settings.redis_url) as dying:
         run_id = run_with_webhook(db, dying, end.url())
         end.wait()
-    under_lease = sweep(worker)
+    under_lease = owed_webhooks(worker.settings)
     db.do("UPDATE webhook_delivery SET next_attempt_at = now() - '6 s'::interval")
 
-    for hint in sweep(worker):
+    for hint in owed_webhooks(worker.settings):
         WebhookTask(worker).run(hint)
     settle(worker)
 
@@ -344,7 +311,7 @@ def test_settled_rows_are_forgotten_after_a_week(db: Database, worker: Runtime, 
     settle(worker)
     db.do("UPDATE webhook_delivery SET ended_at = %s - '7 d'::interval WHERE run_id = %s", yesterday(), old)
 
-    sweep(worker)
+    owed_webhooks(worker.settings)
 
     assert [found["run_id"] for found in db.all("SELECT run_id FROM webhook_delivery")] == [young]
 

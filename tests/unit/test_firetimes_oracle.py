@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ostinato_shared.firetimes import next_fire_time, parse_schedule
@@ -83,13 +83,10 @@ def assert_equal_to_brute_force(
     assert ours(expression, zone, after, end) == expected
 
 
-slow_is_fine = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-
-
 around = st.tuples(minutes, hours, st.just("*") | days_of_month, st.just("*"), st.just("*") | days_of_week)
 
 
-@slow_is_fine
+@settings(max_examples=150)
 @given(change=st.sampled_from(CHANGES), expression=around.map(" ".join), offset=st.integers(-26 * 60, 26 * 60))
 def test_minutes_around_a_clock_change_fire_as_brute_force_says(
     change: tuple[str, datetime], expression: str, offset: int
@@ -103,7 +100,7 @@ def test_minutes_around_a_clock_change_fire_as_brute_force_says(
 in_seconds = st.tuples(minutes, hours, st.just("* * *"), seconds | st.sampled_from(["0", "30", "*/20"]))
 
 
-@settings(slow_is_fine, max_examples=60)
+@settings(max_examples=60)
 @given(change=st.sampled_from(CHANGES), expression=in_seconds.map(" ".join), offset=st.integers(-3600, 3600))
 @example(change=("America/New_York", datetime(2026, 11, 1, 6, tzinfo=UTC)), expression="0 1 * * * 0", offset=-60)
 def test_seconds_around_a_clock_change_fire_as_brute_force_says(
@@ -115,7 +112,7 @@ def test_seconds_around_a_clock_change_fire_as_brute_force_says(
     assert_equal_to_brute_force(expression, ZoneInfo(name), start, end, at + timedelta(seconds=offset))
 
 
-@slow_is_fine
+@settings(max_examples=150)
 @given(day_of_month=days_of_month, month=months, day_of_week=days_of_week, year=st.integers(1970, 2120))
 def test_days_of_three_years_are_those_of_brute_force(
     day_of_month: str, month: str, day_of_week: str, year: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,11 +14,11 @@ from ostinato_shared.errors import ProjectError
 from ostinato_shared.project import load_project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from ostinato_shared.graphs import GraphSource
 
+pytestmark = pytest.mark.usefixtures("restored")
 AGENT = """
 from typing import TypedDict
 from langgraph.graph import START, StateGraph
@@ -31,19 +30,6 @@ graph = StateGraph(State)
 graph.add_node("say", lambda _: {"word": WORD})
 graph.add_edge(START, "say")
 """
-
-
-@pytest.fixture(autouse=True)
-def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Loading a project changes the process: undo it."""
-    modules, path, environ = set(sys.modules), list(sys.path), dict(os.environ)
-    monkeypatch.delenv("LANGGRAPH_CONFIG", raising=False)
-    yield
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
-    sys.path[:] = path
-    os.environ.clear()
-    os.environ.update(environ)
 
 
 def write(root: Path, files: dict[str, str]) -> None:

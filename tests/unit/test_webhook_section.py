@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,11 +12,11 @@ from ostinato_shared.project import load_project
 from ostinato_shared.webhook_policy import WebhookPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from ostinato_shared.webhook_section import Webhooks
 
+pytestmark = pytest.mark.usefixtures("restored")
 AGENT = """
 from typing import TypedDict
 from langgraph.graph import START, StateGraph
@@ -30,19 +28,6 @@ graph = StateGraph(State)
 graph.add_node("say", lambda _: {"word": "tick"})
 graph.add_edge(START, "say")
 """
-
-
-@pytest.fixture(autouse=True)
-def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Loading a project changes the process: undo it."""
-    modules, path, environ = set(sys.modules), list(sys.path), dict(os.environ)
-    monkeypatch.delenv("ALLOW_PRIVATE_NETWORK", raising=False)
-    yield
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
-    sys.path[:] = path
-    os.environ.clear()
-    os.environ.update(environ)
 
 
 def load(folder: Path, **sections: Any) -> Webhooks:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import psycopg
 import redis
 import structlog
 
+from ostinato_shared import channels
 from ostinato_shared.queries import runs
 from ostinato_shared.task_names import CANCEL_CHANNEL
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from ostinato_worker.runtime import Runtime
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 LOOKS = 6  # in one lease, as its heartbeats
 HINT_SECONDS = 1.0  # how long a hint waits for a run whose start is still on its way here
-RESUBSCRIBE_SECONDS = 0.5
 
 
-async def watch(runtime: Runtime) -> None:
-    """Look whenever somebody asks, and now and then; for ever."""
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_listen(runtime))
-        tasks.create_task(_look_now_and_then(runtime))
+def watch(runtime: Runtime) -> list[asyncio.Task[None]]:
+    """Look whenever somebody asks, and now and then, until these tasks are stopped."""
+    listening = channels.listen(runtime.redis, CANCEL_CHANNEL, partial(_hear, runtime))
+    return [asyncio.create_task(listening), asyncio.create_task(_look_now_and_then(runtime))]
 
 
 async def look(runtime: Runtime) -> None:
@@ -60,29 +61,7 @@ async def _look_now_and_then(runtime: Runtime) -> None:
         await look(runtime)
 
 
-async def _listen(runtime: Runtime) -> None:
-    heard = True
-    while True:
-        try:
-            async with runtime.redis.pubsub() as channel:
-                await channel.subscribe(CANCEL_CHANNEL)
-                heard = True
-                async for message in channel.listen():
-                    if message["type"] == "message":
-                        await _hear(runtime, message["data"])
-        except (redis.RedisError, OSError) as error:
-            if heard:  # once an outage
-                log.warning("cancel_channel_lost", reason=type(error).__name__)
-            heard = False
-        await asyncio.sleep(RESUBSCRIBE_SECONDS)
-
-
-async def _hear(runtime: Runtime, text: str) -> None:
-    try:
-        thread_id = UUID(text)
-    except ValueError:
-        log.warning("cancel_channel_noise")
-        return
+async def _hear(runtime: Runtime, thread_id: UUID) -> None:
     if any(under_way.run.thread_id == thread_id for under_way in runtime.under_way.values()):
         await look(runtime)
     else:

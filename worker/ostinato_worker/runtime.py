@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import redis
 import structlog
 
-from ostinato_shared import broker
+from ostinato_shared import broker, channels
 from ostinato_shared.ids import new_id
 from ostinato_shared.task_names import QUEUE
 from ostinato_worker import cancelling, watchdog
@@ -97,7 +97,7 @@ class Runtime:
     stall: Stall | None = None  # the longest look at the loop that stood still since the last heartbeat
     stopping: threading.Event = field(default_factory=threading.Event)  # claim nothing any more
     _thread: threading.Thread = field(init=False)
-    _watch: asyncio.Task[None] = field(init=False)
+    _watching: list[asyncio.Task[None]] = field(init=False)
     _closed: bool = False
 
     def start(self) -> None:
@@ -134,11 +134,10 @@ class Runtime:
         self.writer = CheckpointWriter(self.pool)
         self.redis = broker.connect_async(self.settings.redis_url)
         self.courier = Courier(Caller(self.project.webhooks))
-        self._watch = asyncio.create_task(cancelling.watch(self))
+        self._watching = cancelling.watch(self)
 
     async def _shut(self) -> None:
-        self._watch.cancel()
-        await asyncio.wait({self._watch})
+        await channels.stop(*self._watching)
         await self.courier.close()
         await self.redis.aclose()
         await self.pool.close()

@@ -10,6 +10,8 @@ import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
 
+from ostinato_shared import channels
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -74,8 +76,7 @@ class Feed:
         """Stop, the looking included."""
         self.stop()
         if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+            await channels.stop(self._looking)
 
     def _tell(self) -> None:
         for news in self._listeners:

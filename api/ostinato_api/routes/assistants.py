@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Path, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Path, Query, Response
 
 from ostinato_api import assistants, shapes
 from ostinato_api.dependencies import CallerDep, PoolDep, ProjectDep, SenderDep, ServicesDep, SessionDep
@@ -23,6 +23,10 @@ from ostinato_api.schemas.base import AssistantId
 from ostinato_shared.models import Assistant
 
 AssistantName = Annotated[str, Path(description="An assistant's id, or a graph's name.")]
+DeleteThreads = Annotated[bool, Query(description="Whether its threads go with it.")]
+Xray = Annotated[str, Query(description="How many levels of subgraphs to open: a number, `true` for all, or `false`.")]
+Recurse = Annotated[bool, Query(description="Whether to give the subgraphs of subgraphs, too.")]
+Namespace = Annotated[str, Path(description="The names of the nodes that lead to it: `outer` or `outer|inner`.")]
 
 router = APIRouter(route_class=JsonRoute, prefix="/assistants", tags=["Assistants"])
 
@@ -69,7 +73,7 @@ async def delete(  # noqa: PLR0917 - FastAPI passes them by name
     caller: CallerDep,
     background: BackgroundTasks,
     *,
-    delete_threads: bool = False,
+    delete_threads: DeleteThreads = False,
 ) -> None:
     """Delete an assistant with its crons and, when asked, its threads."""
     hidden = await assistants.remove(session, assistant_id, threads=delete_threads, user_id=caller)
@@ -107,7 +111,7 @@ async def known(assistant_id: AssistantId, services: ServicesDep) -> Assistant:
 
 @router.get("/{assistant_id}/graph")
 async def graph(
-    assistant: Annotated[Assistant, Depends(named)], project: ProjectDep, *, xray: str = "false"
+    assistant: Annotated[Assistant, Depends(named)], project: ProjectDep, *, xray: Xray = "false"
 ) -> dict[str, Any]:
     """Draw an assistant's graph; `xray` opens its subgraphs, so many levels or all."""
     depth = shapes.parse_xray(xray)
@@ -124,7 +128,7 @@ async def schemas(assistant: Annotated[Assistant, Depends(known)], project: Proj
 
 @router.get("/{assistant_id}/subgraphs")
 async def subgraphs(
-    assistant: Annotated[Assistant, Depends(known)], project: ProjectDep, *, recurse: bool = False
+    assistant: Annotated[Assistant, Depends(known)], project: ProjectDep, *, recurse: Recurse = False
 ) -> dict[str, Any]:
     """Give the JSON Schemas of the subgraphs of an assistant's graph."""
     async with shapes.open_graph(assistant, project) as opened:
@@ -133,7 +137,11 @@ async def subgraphs(
 
 @router.get("/{assistant_id}/subgraphs/{namespace}")
 async def subgraph(
-    assistant: Annotated[Assistant, Depends(known)], namespace: str, project: ProjectDep, *, recurse: bool = False
+    assistant: Annotated[Assistant, Depends(known)],
+    namespace: Namespace,
+    project: ProjectDep,
+    *,
+    recurse: Recurse = False,
 ) -> dict[str, Any]:
     """Give the JSON Schemas of one subgraph, such as `outer` or `outer|inner`."""
     async with shapes.open_graph(assistant, project) as opened:

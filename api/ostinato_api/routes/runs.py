@@ -26,7 +26,11 @@ from ostinato_shared.serialization import to_json
 
 router = APIRouter(route_class=JsonRoute, tags=["Runs"])
 
-Action = Literal["interrupt", "rollback"]
+Action = Annotated[
+    Literal["interrupt", "rollback"],
+    Query(description="Keep what the run did so far, or remove it with its checkpoints."),
+]
+Wait = Annotated[bool, Query(description="Whether to answer only when the run is over.")]
 HEARTBEAT_SECONDS = 5.0  # proxies and clients give up on a connection that says nothing
 
 
@@ -88,7 +92,7 @@ async def stream() -> None:
 
 @router.post("/threads/{thread_id}/runs/{run_id}/cancel", status_code=202, response_class=Response)
 async def cancel(
-    thread_id: ThreadId, run_id: RunId, services: ServicesDep, *, wait: bool = False, action: Action = "interrupt"
+    thread_id: ThreadId, run_id: RunId, services: ServicesDep, *, wait: Wait = False, action: Action = "interrupt"
 ) -> Response:
     """Ask a run to end, or to leave no trace; with `wait` the answer comes when it is over."""
     await cancelling.cancel(services, thread_id, run_id, action=action)
@@ -108,8 +112,8 @@ async def list_runs(
     *,
     limit: Limit = 10,
     offset: Offset = 0,
-    status: Status | None = None,
-    select: Annotated[Select, Query(default_factory=list)],
+    status: Annotated[Status | None, Query(description="Standing so only.")] = None,
+    select: Annotated[Select, Query(default_factory=list, description="Give these fields only.")],
 ) -> Response:
     """List a thread's runs, newest first."""
     fields = check_select(select, RunOut.model_fields)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from ostinato_api import states, threads
 from ostinato_api.dependencies import Services, ServicesDep
@@ -16,6 +16,8 @@ from ostinato_shared.serialization import to_json
 router = APIRouter(route_class=JsonRoute, prefix="/threads/{thread_id}", tags=["Thread state"])
 
 Subgraphs = Annotated[bool, Query(description="Whether to show what goes on inside of subgraphs.")]
+CheckpointId = Annotated[PlaceText, Path(description="The checkpoint's id.")]
+Before = Annotated[PlaceText | None, Query(description="The id of a checkpoint: older ones only.")]
 
 
 @router.get("/state", responses=SENSELESS)
@@ -27,7 +29,7 @@ async def get(thread_id: ThreadId, services: ServicesDep, *, subgraphs: Subgraph
 
 @router.get("/state/{checkpoint_id}", responses=SENSELESS)
 async def get_at(
-    thread_id: ThreadId, checkpoint_id: PlaceText, services: ServicesDep, *, subgraphs: Subgraphs = False
+    thread_id: ThreadId, checkpoint_id: CheckpointId, services: ServicesDep, *, subgraphs: Subgraphs = False
 ) -> Response:
     """Read a thread's state as of a checkpoint."""
     thread = await _thread(services, thread_id)
@@ -56,7 +58,7 @@ async def search_history(thread_id: ThreadId, body: HistoryQuery, services: Serv
 
 @router.get("/history", responses=SENSELESS)
 async def get_history(
-    thread_id: ThreadId, services: ServicesDep, *, limit: Limit = 1, before: PlaceText | None = None
+    thread_id: ThreadId, services: ServicesDep, *, limit: Limit = 1, before: Before = None
 ) -> Response:
     """Read a thread's past states, newest first, from before a checkpoint."""
     query = HistoryQuery(limit=limit, before=before)

@@ -2,9 +2,9 @@
 
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,9 +15,11 @@ from ostinato_api.json_bodies import JsonRoute
 
 router = APIRouter(route_class=JsonRoute, tags=["System"])
 
+CheckDb = Annotated[bool, Query(description="Whether to ask the database, too.")]
+
 
 @router.get("/ok", response_model=dict[str, bool])
-async def ok(services: ServicesDep, *, check_db: bool = False) -> Any:
+async def ok(services: ServicesDep, *, check_db: CheckDb = False) -> Any:
     """Tell that the server answers; with `check_db=1` that its database does too."""
     if check_db:
         try:

@@ -85,10 +85,10 @@ def as_uuid(text: str) -> UUID | None:
     return UUID(text) if UUID_TEXT.fullmatch(text) else None
 
 
-AssistantId = Annotated[UUID, BeforeValidator(parse_id("assistant"))]
-CronId = Annotated[UUID, BeforeValidator(parse_id("cron"))]
-ThreadId = Annotated[UUID, BeforeValidator(parse_id("thread"))]
-RunId = Annotated[UUID, BeforeValidator(parse_id("run"))]
+AssistantId = Annotated[UUID, BeforeValidator(parse_id("assistant")), Field(description="The assistant's id.")]
+CronId = Annotated[UUID, BeforeValidator(parse_id("cron")), Field(description="The cron's id.")]
+ThreadId = Annotated[UUID, BeforeValidator(parse_id("thread")), Field(description="The thread's id.")]
+RunId = Annotated[UUID, BeforeValidator(parse_id("run")), Field(description="The run's id.")]
 
 
 def _small(metadata: JsonObject) -> JsonObject:

@@ -27,9 +27,9 @@ class Command(Body):
 
     nullable: ClassVar[frozenset[str]] = frozenset({"resume", "update", "goto"})
 
-    resume: Any = None
-    update: Any = None
-    goto: Any = None
+    resume: Any = Field(default=None, description="The answer to an interrupt, or answers by the interrupts' ids.")
+    update: Any = Field(default=None, description="Changes to the state: an object, or pairs of name and value.")
+    goto: Any = Field(default=None, description='The node or nodes to go on with, by name or as `{"node", "input"}`.')
 
     @field_validator("goto")
     @classmethod
@@ -54,18 +54,26 @@ class RunCreate(RunOptions, Body):
 
     nullable: ClassVar[frozenset[str]] = frozenset({"input", "command"})
 
-    assistant_id: Annotated[str, Field(min_length=1)]
-    input: Any = None
-    command: Command | None = None
-    metadata: Metadata = Field(default_factory=dict)
-    checkpoint: CheckpointRef | None = None
-    checkpoint_id: PlaceText | None = None
-    feedback_keys: list[str] | None = None
-    multitask_strategy: Strategy = "enqueue"
-    if_not_exists: Literal["reject", "create"] = "reject"
-    after_seconds: Annotated[float, Field(ge=0, le=MAX_DELAY)] = 0
-    on_disconnect: Literal["continue", "cancel"] = "continue"
-    on_completion: Literal["delete", "keep"] = "delete"
+    assistant_id: str = Field(min_length=1, description="An assistant's id, or a graph's name.")
+    input: Any = Field(default=None, description="What the graph is given.")
+    command: Command | None = Field(default=None, description="What a stopped graph is told, in place of an input.")
+    metadata: Metadata = Field(default_factory=dict, description="Anything to find the run by.")
+    checkpoint: CheckpointRef | None = Field(default=None, description="Run on from this checkpoint.")
+    checkpoint_id: PlaceText | None = Field(default=None, description="The same by its id.")
+    feedback_keys: list[str] | None = Field(default=None, description="Kept with the run; without effect.")
+    multitask_strategy: Strategy = Field(
+        default="enqueue", description="What becomes of this run, or of the one under way, on a busy thread."
+    )
+    if_not_exists: Literal["reject", "create"] = Field(
+        default="reject", description="When there is no such thread: refuse with 404, or make it."
+    )
+    after_seconds: float = Field(default=0, ge=0, le=MAX_DELAY, description="Start so much later.")
+    on_disconnect: Literal["continue", "cancel"] = Field(
+        default="continue", description="When the client of a wait goes away: let the run go on, or cancel it."
+    )
+    on_completion: Literal["delete", "keep"] = Field(
+        default="delete", description="Whether the thread of a run without one of its own goes or stays."
+    )
 
     @property
     def payload(self) -> JsonObject:
@@ -76,9 +84,9 @@ class RunCreate(RunOptions, Body):
 class CancelMany(Body):
     """Which runs to cancel: those with a status, or some of one thread."""
 
-    status: Literal["pending", "running", "all"] | None = None
-    thread_id: ThreadId | None = None
-    run_ids: Annotated[list[RunId], Field(min_length=1)] | None = None
+    status: Literal["pending", "running", "all"] | None = Field(default=None, description="All runs that stand so.")
+    thread_id: ThreadId | None = Field(default=None, description="The thread of `run_ids`.")
+    run_ids: Annotated[list[RunId], Field(min_length=1)] | None = Field(default=None, description="These runs.")
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -102,12 +110,12 @@ class RunOut(Answer):  # type: ignore[no-redef]  # pydantic's plugin makes an __
     run_id: RunId
     thread_id: ThreadId
     assistant_id: AssistantId
-    status: RunStatus
-    metadata: JsonObject = Field(validation_alias="metadata_")
-    kwargs: Annotated[JsonObject, AfterValidator(_whole)]
-    multitask_strategy: MultitaskStrategy
-    created_at: Instant
-    updated_at: Instant
+    status: RunStatus = Field(description="How it stands.")
+    metadata: JsonObject = Field(validation_alias="metadata_", description="The thread's and the run's own.")
+    kwargs: Annotated[JsonObject, AfterValidator(_whole)] = Field(description="What it was given.")
+    multitask_strategy: MultitaskStrategy = Field(description="What it does on a busy thread.")
+    created_at: Instant = Field(description="When it was made; of a delayed run, when it may start.")
+    updated_at: Instant = Field(description="When it last changed.")
 
 
 def _names(given: list[str]) -> list[str]:

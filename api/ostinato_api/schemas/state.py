@@ -16,9 +16,11 @@ class CheckpointRef(Body):
 
     nullable: ClassVar[frozenset[str]] = frozenset({"checkpoint_id", "checkpoint_map", "checkpoint_ns", "thread_id"})
 
-    checkpoint_ns: PlaceText | None = None
-    checkpoint_id: PlaceText | None = None
-    checkpoint_map: dict[str, str] | None = None
+    checkpoint_ns: PlaceText | None = Field(
+        default=None, description="The subgraph's namespace; the root's without one."
+    )
+    checkpoint_id: PlaceText | None = Field(default=None, description="The checkpoint's id.")
+    checkpoint_map: dict[str, str] | None = Field(default=None, description="As states give it; not needed.")
 
     @property
     def configurable(self) -> dict[str, str]:
@@ -30,21 +32,25 @@ class CheckpointRef(Body):
 class CheckpointConfig(Body):
     """A checkpoint as LangGraph's own configs name it."""
 
-    configurable: CheckpointRef
+    configurable: CheckpointRef = Field(description="The checkpoint.")
 
 
 class StateAtCheckpoint(Body):
-    checkpoint: CheckpointRef
-    subgraphs: bool = False
+    checkpoint: CheckpointRef = Field(description="The state as of this checkpoint.")
+    subgraphs: bool = Field(default=False, description="Whether to show what goes on inside of subgraphs.")
 
 
 class StateEdit(Body):
     nullable: ClassVar[frozenset[str]] = frozenset({"values", "as_node", "checkpoint", "checkpoint_id"})
 
-    values: JsonObject | list[Any] | None = None
-    as_node: str | None = None
-    checkpoint: CheckpointRef | None = None
-    checkpoint_id: PlaceText | None = None
+    values: JsonObject | list[Any] | None = Field(default=None, description="What to write.")
+    as_node: str | None = Field(
+        default=None, description="The node that is said to have written it; the last one without a name."
+    )
+    checkpoint: CheckpointRef | None = Field(
+        default=None, description="The checkpoint to change; the newest without one."
+    )
+    checkpoint_id: PlaceText | None = Field(default=None, description="The same by its id.")
 
     @property
     def place(self) -> CheckpointRef:
@@ -56,9 +62,11 @@ class HistoryQuery(Body):
     nullable: ClassVar[frozenset[str]] = frozenset({"before", "metadata", "checkpoint"})
 
     limit: Limit = 1
-    before: PlaceText | CheckpointConfig | CheckpointRef | None = None
-    metadata: JsonObject | None = None
-    checkpoint: CheckpointRef | None = None
+    before: PlaceText | CheckpointConfig | CheckpointRef | None = Field(
+        default=None, description="Older than this checkpoint only."
+    )
+    metadata: JsonObject | None = Field(default=None, description="What the checkpoint's metadata contain.")
+    checkpoint: CheckpointRef | None = Field(default=None, description="Of this subgraph's namespace.")
 
     @property
     def before_id(self) -> str | None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ostinato_cli.people.exits import NOT_FOUND, PeopleError, RefusedError, UnclearError, UnreachableError, UsageError
 from ostinato_cli.people.names import is_id
+from ostinato_cli.people.output import say
 from ostinato_cli.people.plans import MARK, Action, Plan, Step, make_plan
 from ostinato_cli.people.server import AT_ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
     from ostinato_cli.people.crons_file import CronsFile
     from ostinato_cli.people.server import Json, Server
@@ -59,12 +60,21 @@ async def each(
                 progress.advance(task)
 
         try:
-            async with asyncio.TaskGroup() as lanes:
-                for _ in range(min(AT_ONCE, len(items))):
-                    lanes.create_task(lane())
-        except* UnreachableError as gone:
-            raise gone.exceptions[0] from None
+            await _all_of(lane, min(AT_ONCE, len(items)))
+        except asyncio.CancelledError:  # Ctrl-C
+            progress.stop()
+            say(f"stopped: {progress.tasks[task].completed} of {len(items)} done")
+            raise
     return refused
+
+
+async def _all_of(lane: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:
+    try:
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(count):
+                lanes.create_task(lane())
+    except* UnreachableError as gone:
+        raise gone.exceptions[0] from None
 
 
 async def assistant_ids(server: Server, names: Iterable[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -84,12 +85,17 @@ def say(text: str, **style: Any) -> None:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on only if a person says so. Raises UsageError where nobody can be asked, typer.Abort on no."""
+    """Go on only if a person says so. Raises UsageError where nobody can be asked, typer.Abort on no and on Ctrl-C."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"{question} Nobody can be asked here: add --yes.")
-    typer.confirm(question, abort=True, err=True)
+    # asyncio's own handler of Ctrl-C waits for an await, and there is none until the answer.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        typer.confirm(question, abort=True, err=True)
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def counted(number: int, what: str) -> str:
@@ -109,9 +115,9 @@ def _table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
     shown = [column for column in columns if wide or not column.spare]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in shown:
-        table.add_column(column.title, no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(*(Text(_flat(column.text(row))) for column in shown))
+        table.add_column(Text(column.title, no_wrap=True), overflow="ellipsis")
+    for row in rows:  # no_wrap of the texts, not of the columns: then the widest column gives way first
+        table.add_row(*(Text(_flat(column.text(row)), no_wrap=True) for column in shown))
     Console().print(table)
 
 
