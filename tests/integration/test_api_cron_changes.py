@@ -87,7 +87,7 @@ async def test_a_cron_never_changes_owner(api: httpx.AsyncClient) -> None:
 async def test_switching_off_keeps_the_date_and_switching_on_counts_from_now(
     api: httpx.AsyncClient, database_uri: str
 ) -> None:
-    cron = await make_cron(api, schedule="* * * * *")
+    cron = await make_cron(api, schedule="@yearly")
 
     off = await change_cron(api, cron, enabled=False)
     execute(database_uri, "UPDATE cron SET next_run_date = '2020-01-01T00:00:00Z'")
@@ -105,7 +105,7 @@ async def test_switching_off_keeps_the_date_and_switching_on_counts_from_now(
 async def test_a_fire_time_that_had_come_stays_owed(
     api: httpx.AsyncClient, database_uri: str, fields: dict[str, Any]
 ) -> None:
-    cron = await make_cron(api, schedule="* * * * *", metadata={"name": "owed"})
+    cron = await make_cron(api, schedule="@yearly", metadata={"name": "owed"})
     execute(
         database_uri, "UPDATE cron SET next_run_date = date_trunc('second', clock_timestamp() - interval '1 second')"
     )
@@ -144,7 +144,7 @@ async def test_every_second_that_had_come_stays_owed(api: httpx.AsyncClient, dat
 
     rows = fetch(database_uri, "SELECT fire_time, outcome FROM firing ORDER BY fire_time")
     assert {row["outcome"] for row in rows} == {"due"}
-    assert len(rows) in {5, 6}
+    assert len(rows) >= 5
     steps = {b["fire_time"] - a["fire_time"] for a, b in pairwise(rows)}
     assert steps == {timedelta(seconds=1)}
 

@@ -90,7 +90,7 @@ async def test_pausing_again_changes_nothing_but_the_note(api: httpx.AsyncClient
 
 
 async def test_what_had_come_before_the_pause_stays_owed(api: httpx.AsyncClient, database_uri: str) -> None:
-    cron = await make(api, schedule="* * * * *")
+    cron = await make(api, schedule="@yearly")
     execute(
         database_uri, "UPDATE cron SET next_run_date = date_trunc('second', clock_timestamp() - interval '1 second')"
     )
@@ -101,7 +101,7 @@ async def test_what_had_come_before_the_pause_stays_owed(api: httpx.AsyncClient,
 
 
 async def test_resume_counts_from_now_and_forgets_failures(api: httpx.AsyncClient, database_uri: str) -> None:
-    cron = await make(api, schedule="* * * * *")
+    cron = await make(api, schedule="@yearly")
     await act(api, cron, "pause", note="gone")
     execute(
         database_uri,
