@@ -142,13 +142,10 @@ async def _settle(services: Services, runs: Sequence[NewRun], verdict: Verdict) 
         raise ThreadBusyError
     if verdict.verdict != queries.MADE:
         raise ThreadOrAssistantNotFoundError
-    made = await queries.read(services.pool, [run.run_id for run in runs])
-    if len(made) != len(runs):
-        raise RunNotFoundError(runs[0].run_id)  # deleted by somebody within a millisecond
     for run in runs:
         if run.strategy in DISPLACING and not verdict.ready:
             await services.sender.tell_cancel(run.thread_id)
     sent = [run_message(run.run_id) for run in runs if not run.delay]
     if verdict.ready and sent:
         await services.sender.send(*sent)
-    return made
+    return verdict.made

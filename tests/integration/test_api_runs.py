@@ -69,6 +69,18 @@ async def test_run_leaves_tags_and_limit_on_its_thread_but_not_its_configurable(
     assert "secret" not in config.get("configurable", {})
 
 
+async def test_run_that_another_displaces_at_once_was_made_all_the_same(api: httpx.AsyncClient) -> None:
+    thread_id = await new_thread(api)
+    body = {"assistant_id": "agent", "multitask_strategy": "rollback"}
+
+    answers = await asyncio.gather(*(api.post(f"/threads/{thread_id}/runs", json=body) for _ in range(20)))
+
+    assert [answer.status_code for answer in answers] == [200] * 20
+    made = sorted((answer.json() for answer in answers), key=lambda run: run["created_at"])
+    assert {run["status"] for run in made} == {"pending"}
+    assert (await api.get(f"/threads/{thread_id}/runs")).json() == made[-1:]
+
+
 async def test_second_run_waits_for_its_turn(api: httpx.AsyncClient, redis_uri: str) -> None:
     thread_id = await new_thread(api)
 
