@@ -90,7 +90,7 @@ def planned(body: RunCreate, *, project: Project, user_id: str, thread_id: UUID 
 async def put_on_thread(services: Services, run: NewRun, *, create: bool) -> DictRow:
     """The run, now on its thread, which is made if it is not there and `create` says so; sent when it is its turn."""
     verdict = await queries.enqueue(services.pool, run)
-    if verdict.verdict == "thread_gone" and create:
+    while verdict.verdict == "thread_gone" and create:  # again when somebody deletes it in between
         await threads.clear(services.pool, run.thread_id)
         verdict = await queries.enqueue_on_new_threads(services.pool, [run])
     (made,) = await _settle(services, [run], verdict)
