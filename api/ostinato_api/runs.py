@@ -90,7 +90,7 @@ def planned(body: RunCreate, *, project: Project, user_id: str, thread_id: UUID 
 async def put_on_thread(services: Services, run: NewRun, *, create: bool) -> DictRow:
     """The run, now on its thread, which is made if it is not there and `create` says so; sent when it is its turn."""
     verdict = await queries.enqueue(services.pool, run)
-    if verdict.verdict == "thread_gone" and create:
+    while verdict.verdict == "thread_gone" and create:  # again when somebody deletes it in between
         await threads.clear(services.pool, run.thread_id)
         verdict = await queries.enqueue_on_new_threads(services.pool, [run])
     (made,) = await _settle(services, [run], verdict)
@@ -142,13 +142,10 @@ async def _settle(services: Services, runs: Sequence[NewRun], verdict: Verdict) 
         raise ThreadBusyError
     if verdict.verdict != queries.MADE:
         raise ThreadOrAssistantNotFoundError
-    made = await queries.read(services.pool, [run.run_id for run in runs])
-    if len(made) != len(runs):
-        raise RunNotFoundError(runs[0].run_id)  # deleted by somebody within a millisecond
     for run in runs:
         if run.strategy in DISPLACING and not verdict.ready:
             await services.sender.tell_cancel(run.thread_id)
     sent = [run_message(run.run_id) for run in runs if not run.delay]
     if verdict.ready and sent:
         await services.sender.send(*sent)
-    return made
+    return verdict.made

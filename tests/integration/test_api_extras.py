@@ -121,6 +121,14 @@ async def test_upcoming_begins_now_for_a_day_and_its_limit_cuts_the_latest(api: 
     assert len(all_day) == 1000
 
 
+async def test_upcoming_of_the_last_day_there_is_ends_with_it(api: httpx.AsyncClient) -> None:
+    await make_cron(api, schedule="0 12 * * *")
+
+    found = await get(api, "/crons/upcoming", **{"from": "9999-12-31T00:00:00Z"})
+
+    assert [row["at"] for row in found] == ["9999-12-31T12:00:00+00:00"]
+
+
 @pytest.mark.parametrize(
     ("query", "named"),
     [

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 
 from api_setting import AGENT_ID, execute, fetch, new_thread, open_api, put, sent, services_of, settings
@@ -69,6 +70,18 @@ async def test_run_leaves_tags_and_limit_on_its_thread_but_not_its_configurable(
     assert "secret" not in config.get("configurable", {})
 
 
+async def test_run_that_another_displaces_at_once_was_made_all_the_same(api: httpx.AsyncClient) -> None:
+    thread_id = await new_thread(api)
+    body = {"assistant_id": "agent", "multitask_strategy": "rollback"}
+
+    answers = await asyncio.gather(*(api.post(f"/threads/{thread_id}/runs", json=body) for _ in range(20)))
+
+    assert [answer.status_code for answer in answers] == [200] * 20
+    made = sorted((answer.json() for answer in answers), key=lambda run: run["created_at"])
+    assert {run["status"] for run in made} == {"pending"}
+    assert (await api.get(f"/threads/{thread_id}/runs")).json() == made[-1:]
+
+
 async def test_second_run_waits_for_its_turn(api: httpx.AsyncClient, redis_uri: str) -> None:
     thread_id = await new_thread(api)
 
@@ -103,6 +116,19 @@ async def test_unknown_thread_is_made_when_told_so(api: httpx.AsyncClient, datab
 
     assert run["thread_id"] == again["thread_id"] == UNKNOWN
     assert [str(row["run_id"]) for row in fetch(database_uri, "SELECT run_id FROM run")] == [again["run_id"]]
+
+
+async def test_thread_that_is_made_and_deleted_in_between_is_made_again(
+    api: httpx.AsyncClient, database_uri: str
+) -> None:
+    blocked = "SELECT 1 FROM pg_locks WHERE NOT granted"
+    with psycopg.connect(database_uri) as somebody:
+        somebody.execute("INSERT INTO thread (thread_id, deleted_at) VALUES (%s, now())", (UNKNOWN,))
+        making = asyncio.create_task(put(api, UNKNOWN, if_not_exists="create"))
+        while not fetch(database_uri, blocked):  # noqa: ASYNC110 - of the database, which tells nobody
+            await asyncio.sleep(0.01)
+
+    assert (await making)["thread_id"] == UNKNOWN
 
 
 async def test_unknown_assistant_is_404_by_id_and_422_by_name(api: httpx.AsyncClient, database_uri: str) -> None:

@@ -1,6 +1,6 @@
 """Ostinato's own endpoints: what will run, what ran, what changed; run now, pause, resume."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Header, Query, Response
@@ -29,6 +29,7 @@ from ostinato_shared.models import Outcome, Trigger
 router = APIRouter(route_class=JsonRoute, tags=["Ostinato"])
 
 A_DAY = timedelta(days=1)
+LAST = datetime.max.replace(tzinfo=UTC)
 CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": Problem, "description": "It cannot be done as things are"}}
 NEXT = "x-pagination-next"
 PAGED: dict[int | str, dict[str, Any]] = {
@@ -60,7 +61,8 @@ async def preview(body: Preview, session: SessionDep) -> Any:
 async def list_upcoming(session: SessionDep, since: From = None, to: To = None, limit: Limit = 100) -> Any:
     """List what will fire, in order: from now on and for a day unless told otherwise, for 31 days at most."""
     start = await read_clock(session) if since is None else since
-    return await upcoming.between(session, start=start, end=start + A_DAY if to is None else to, limit=limit)
+    end = start + min(A_DAY, LAST - start) if to is None else to
+    return await upcoming.between(session, start=start, end=end, limit=limit)
 
 
 @router.get("/crons/firings", response_model=list[FiringOut], responses=PAGED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Rollback
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from psycopg import AsyncConnection
+    from psycopg import AsyncConnection, AsyncCursor
     from psycopg.rows import DictRow
     from psycopg_pool import AsyncConnectionPool
     from sqlalchemy import Select
@@ -79,6 +79,7 @@ class Verdict:
 
     verdict: str
     ready: bool
+    made: Sequence[DictRow] = ()  # the runs as the SDKs read them, oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,26 +108,25 @@ class RunOutcome:
 
 async def enqueue(pool: Pool, run: NewRun) -> Verdict:
     """Put a run on a thread that is there."""
-    async with pool.connection() as connection:
-        return await _enqueue(connection, run)
+    # Read before anybody can displace or delete it; in one batch, so that the thread's lock waits for no round trip.
+    async with pool.connection() as connection, connection.pipeline(), connection.transaction():
+        decided = await connection.execute(ENQUEUE, run.arguments)
+        made = await connection.execute(READ, ([run.run_id],))
+    return replace(await _verdict(decided), made=await made.fetchall())
 
 
 async def enqueue_on_new_threads(pool: Pool, runs: Sequence[NewRun]) -> Verdict:
     """Make the runs' threads, unless they are there, and put the runs on them. One that cannot be made undoes all."""
     verdict = Verdict(MADE, ready=True)
+    made: list[DictRow] = []
     async with pool.connection() as connection, connection.transaction() as transaction:
         for run in runs:
             await connection.execute(NEW_THREAD, (run.thread_id, run.user_id))
-            verdict = await _enqueue(connection, run)
+            verdict = await _verdict(await connection.execute(ENQUEUE, run.arguments))
             if verdict.verdict != MADE:
                 raise Rollback(transaction)
-    return verdict
-
-
-async def read(pool: Pool, run_ids: Sequence[UUID]) -> list[DictRow]:
-    """The runs as the SDKs read them, oldest first."""
-    async with pool.connection() as connection:
-        return await (await connection.execute(READ, (run_ids,))).fetchall()
+        made = await (await connection.execute(READ, ([run.run_id for run in runs],))).fetchall()
+    return replace(verdict, made=made)
 
 
 async def remove(pool: Pool, thread_id: UUID, run_id: UUID) -> tuple[UUID | None] | None:
@@ -184,8 +184,8 @@ def by_id(thread_id: UUID, run_id: UUID) -> Select[Run]:
     )
 
 
-async def _enqueue(connection: AsyncConnection[DictRow], run: NewRun) -> Verdict:
-    row = await (await connection.execute(ENQUEUE, run.arguments)).fetchone()
+async def _verdict(decided: AsyncCursor[DictRow]) -> Verdict:
+    row = await decided.fetchone()
     if row is None:
         raise RuntimeError("ostinato_enqueue gives one row always")
     return Verdict(**row)
