@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from api_setting import make_thread
-from ostinato_cli.people import crons_file, files
+from ostinato_cli.people import applying, crons_file, files
 from ostinato_cli.people.server import Server
 from people_setting import People
 
@@ -299,7 +299,9 @@ def test_apply_that_was_cut_off_goes_on_where_it_was(people: People, monkeypatch
     file = people.write([PLAIN | {"name": f"cron-{number}"} for number in range(50)])
     with monkeypatch.context() as patch:
         patch.setattr(Server, "create", until_ten)
-        assert people.run("apply", "-f", file).code == 3
+        patch.setattr(applying, "AT_ONCE", 1)  # so that ten are done, and none is under way
+        broken = people.run("apply", "-f", file)
+        assert (broken.code, "stopped: 10 of 50 done" in broken.err) == (3, True), broken.err
 
     said = people.done("apply", "-f", file)
 
