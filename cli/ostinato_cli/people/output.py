@@ -85,7 +85,7 @@ def say(text: str, **style: Any) -> None:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on only if a person says so. Raises UsageError where nobody can be asked, typer.Abort on no and on Ctrl-C."""
+    """Go on only if a person says so. Raises typer.Abort, KeyboardInterrupt, UsageError where nobody can be asked."""
     if yes:
         return
     if not sys.stdin.isatty():
@@ -94,6 +94,10 @@ def confirm(question: str, *, yes: bool) -> None:
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         typer.confirm(question, abort=True, err=True)
+    except typer.Abort as answer:
+        if isinstance(answer.__context__, KeyboardInterrupt):  # Typer makes one of both; the exit codes tell them apart
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGINT, handler)
 
