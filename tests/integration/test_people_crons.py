@@ -215,9 +215,16 @@ def test_names_of_crons_are_completed(people: People, monkeypatch: pytest.Monkey
 
 
 def test_names_cannot_write_to_the_terminal(people: People) -> None:
-    people.post("/runs/crons", assistant_id="agent", schedule="@daily", metadata={"name": "a\x1b[31m\nb"})
+    name = "a\x1b[31m\nb"
+    made = people.post("/runs/crons", assistant_id="agent", schedule="@daily", metadata={"name": name})
 
     assert "\x1b" not in people.done("crons", "ls").out
+    for words in (["crons", "ls"], ["crons", "get", name]):
+        assert people.done(*words, "-o", "name").out == f"{made['cron_id']}\n"
+    assert people.done("crons", "pause", name).out == f"paused {made['cron_id']}\n"
+    people.post("/runs/crons", assistant_id="agent", schedule="@daily", metadata={"name": name})
+    assert "\x1b" not in people.run("crons", "get", name).err
+    people.done("crons", "rm", made["cron_id"], "--yes")
     assert len(people.done("crons", "ls").out.splitlines()) == 2
     assert json.loads(people.done("crons", "ls", "-o", "json").out)[0]["metadata"]["name"] == "a\x1b[31m\nb"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
 
 from ostinato_shared.errors import OstinatoError
 
@@ -25,13 +24,6 @@ class PeopleError(OstinatoError):
 
 class UsageError(PeopleError):
     exit_code = Exit.USAGE
-
-
-class AmbiguousError(UsageError):
-    def __init__(self, reference: str, crons: list[dict[str, Any]]) -> None:
-        shown = [f"  {cron['cron_id']}  {cron['metadata'].get('name', '')}".rstrip() for cron in crons[:10]]
-        more = [f"  and {len(crons) - 10} more"] if len(crons) > 10 else []  # noqa: PLR2004 - as above
-        super().__init__("\n".join([f"{reference!r} means {len(crons)} crons; say which:", *shown, *more]))
 
 
 class RefusedError(PeopleError):

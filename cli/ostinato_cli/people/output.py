@@ -57,7 +57,7 @@ def show_one(
     if output is Format.NAME:
         typer.echo(name(row))
     elif output is Format.TABLE:
-        facts = [(title, _flat(value)) for title, value in lines(row) if value not in (None, "", {}, [])]
+        facts = [(title, flat(value)) for title, value in lines(row) if value not in (None, "", {}, [])]
         width = max(len(title) for title, _ in facts)
         for title, value in facts:
             typer.echo(f"{title:{width}}  {value}")
@@ -121,18 +121,18 @@ def _table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
     for column in shown:
         table.add_column(Text(column.title, no_wrap=True), overflow="ellipsis")
     for row in rows:  # no_wrap of the texts, not of the columns: then the widest column gives way first
-        table.add_row(*(Text(_flat(column.text(row)), no_wrap=True) for column in shown))
+        table.add_row(*(Text(flat(column.text(row)), no_wrap=True) for column in shown))
     Console().print(table)
 
 
 def _plain(rows: Sequence[Row], columns: Sequence[Column]) -> None:
-    lines = [[column.title for column in columns], *([_flat(column.text(row)) for column in columns] for row in rows)]
+    lines = [[column.title for column in columns], *([flat(column.text(row)) for column in columns] for row in rows)]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _flat(value: object) -> str:
+def flat(value: object) -> str:
     """One line; control characters of other people's texts do nothing to a terminal."""
     text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return "".join(letter if letter.isprintable() else " " for letter in text)
