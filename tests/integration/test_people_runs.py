@@ -77,6 +77,13 @@ def test_run_of_a_thread_is_cancelled(people: People) -> None:
     assert people.done("runs", "get", run, "--thread", thread, "-o", "json").json["run"]["status"] == "interrupted"
 
 
+@pytest.mark.usefixtures("news")
+def test_run_that_has_ended_is_not_cancelled_and_not_called_unknown(people: People) -> None:
+    said = people.run("runs", "cancel", RUN)
+
+    assert (said.code, said.err) == (1, f"{RUN}: has ended already: error\n")
+
+
 def test_many_cancellations_are_asked_for(people: People) -> None:
     said = people.run("runs", "cancel", RUN, RUN, "--thread", str(uuid4()))
 

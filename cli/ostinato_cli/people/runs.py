@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ostinato_cli.people.completion import complete_cron
-from ostinato_cli.people.exits import NOT_FOUND, Exit, RefusedError, UsageError
+from ostinato_cli.people.exits import NOT_FOUND, Exit, PeopleError, RefusedError, UsageError
 from ostinato_cli.people.output import Column, Format, Output, confirm, counted, moment, say, show, show_one
 from ostinato_cli.people.talking import talks
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="See and cancel what crons have run.")
 
 SHOWN = 10  # runs, when an id's beginning means several
+RUNNING = frozenset({"due", "started"})
 
 Thread = Annotated[str | None, typer.Option(help="The run's thread: for runs that no cron has made.")]
 
@@ -80,6 +81,8 @@ async def cancel(
         confirm(f"Cancel {counted(len(found), 'run')}?", yes=yes)
 
     async def stop(firing: "Json") -> None:
+        if firing.get("outcome", "started") not in RUNNING:  # the api knows of live runs only
+            raise PeopleError(f"has ended already: {firing['outcome']}")
         await server.call("POST", f"/threads/{firing['thread_id']}/runs/{firing['run_id']}/cancel")
         typer.echo(f"asked {firing['run_id']} to end")
 
