@@ -64,7 +64,9 @@ def test_beginning_of_a_run_is_ambiguous_or_unknown(people: People) -> None:
 
     assert (said.code, "means several runs" in said.err) == (2, True)
     assert people.run("runs", "get", "bbbbbbbb").code == 2
-    assert "at least the first 8 characters" in people.run("runs", "get", "bbbb").err
+    for wrong in ("bbbb", "no-run-id"):
+        said = people.run("runs", "get", wrong)
+        assert (said.code, "at least the first 8 characters" in said.err) == (2, True)
     assert people.run("runs", "get", str(uuid4()), "--thread", str(uuid4())).code == 2
 
 

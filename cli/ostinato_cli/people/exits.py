@@ -7,6 +7,7 @@ from enum import IntEnum
 from ostinato_shared.errors import OstinatoError
 
 NOT_FOUND = 404
+UNFIT = 422
 UNAUTHORIZED = frozenset({401, 403})
 
 

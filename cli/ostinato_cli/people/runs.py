@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ostinato_cli.people.completion import complete_cron
-from ostinato_cli.people.exits import NOT_FOUND, Exit, PeopleError, RefusedError, UsageError
+from ostinato_cli.people.exits import NOT_FOUND, UNFIT, Exit, PeopleError, RefusedError, UsageError
 from ostinato_cli.people.output import Column, Format, Output, confirm, counted, moment, say, show, show_one
 from ostinato_cli.people.talking import talks
 
@@ -93,8 +93,13 @@ async def cancel(
 
 
 async def _find(server: "Server", reference: str) -> "Json":
-    """The firing whose run's id begins so. Raises UsageError for none, and for several."""
-    found: list[Json] = await server.call("GET", "/crons/firings", run_id=reference, limit=SHOWN)
+    """The firing whose run's id begins so. Raises UsageError for none, for several, and for what is no id."""
+    try:
+        found: list[Json] = await server.call("GET", "/crons/firings", run_id=reference, limit=SHOWN)
+    except RefusedError as error:
+        if error.status != UNFIT:
+            raise
+        raise UsageError(str(error)) from None
     if len(found) > 1:
         shown = [f"  {row['run_id']}  {row['name'] or ''}  {moment(row['fire_time'])}" for row in found]
         raise UsageError("\n".join([f"{reference!r} means several runs; say which:", *shown]))
