@@ -74,6 +74,11 @@ def as_text(value: Any, output: Format) -> str:
     return dump(value).rstrip("\n")
 
 
+def utc(text: str | None) -> str:
+    """An instant for people where no title says the zone."""
+    return f"{moment(text)} UTC" if text else ""
+
+
 def moment(text: str | None) -> str:
     """An instant for people, in UTC, to the second."""
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if text else ""

@@ -7,7 +7,7 @@ import typer
 
 from ostinato_cli.people.completion import complete_cron
 from ostinato_cli.people.exits import NOT_FOUND, UNFIT, Exit, PeopleError, RefusedError, UsageError
-from ostinato_cli.people.output import Column, Format, Output, confirm, counted, moment, say, show, show_one
+from ostinato_cli.people.output import Column, Format, Output, confirm, counted, moment, say, show, show_one, utc
 from ostinato_cli.people.talking import talks
 
 # ruff: noqa: PLC0415 - `--help` is quick without what the commands need
@@ -101,7 +101,7 @@ async def _find(server: "Server", reference: str) -> "Json":
             raise
         raise UsageError(str(error)) from None
     if len(found) > 1:
-        shown = [f"  {row['run_id']}  {row['name'] or ''}  {moment(row['fire_time'])}" for row in found]
+        shown = [f"  {row['run_id']}  {row['name'] or ''}  {utc(row['fire_time'])}" for row in found]
         raise UsageError("\n".join([f"{reference!r} means several runs; say which:", *shown]))
     if not found:
         raise UsageError(f"No cron has a run {reference!r}. Runs of others need --thread.")
@@ -113,8 +113,8 @@ def firing_facts(row: "Json") -> Sequence[tuple[str, object]]:
     run = row.get("run") or {}
     return [
         ("cron", row.get("name") or row.get("cron_id")), ("outcome", row.get("outcome") or run.get("status")),
-        ("reason", row.get("reason")), ("fire time", moment(row.get("fire_time"))), ("trigger", row.get("trigger")),
-        ("started", moment(row.get("started_at"))), ("took", took(row)), ("run", row.get("run_id")),
+        ("reason", row.get("reason")), ("fire time", utc(row.get("fire_time"))), ("trigger", row.get("trigger")),
+        ("started", utc(row.get("started_at"))), ("took", took(row)), ("run", row.get("run_id")),
         ("thread", row.get("thread_id")), ("output", row.get("output")), ("error", _error(row)),
         ("firing", row.get("firing_id")),
     ]  # fmt: skip
