@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -194,6 +195,22 @@ def test_preview_and_next_show_what_comes(people: People) -> None:
     assert "news" in people.done("crons", "next").out
     assert "every day" in people.done("crons", "next", "news").out
     assert [row["name"] for row in people.done("crons", "next", "--days", "3", "-o", "json").json] == ["news"] * 3
+
+
+def test_next_ends_where_the_cron_does(people: People) -> None:
+    end = datetime.now(UTC) + timedelta(hours=60)
+    people.make("ending", "--end-time", end.isoformat())
+    people.make("counted", "--max-runs", "3")
+    paused = people.done("crons", "create", "agent", "--schedule", "@daily", "--name", "off", "--paused").out
+
+    rows = {name: people.done("crons", "next", name, "-o", "name").out.split() for name in ("ending", "counted", "off")}
+
+    assert len(rows["ending"]) in {2, 3}
+    assert datetime.fromisoformat(rows["ending"][-1]) <= end
+    assert (len(rows["counted"]), rows["off"]) == (3, [])
+    assert "nothing to come" in people.done("crons", "next", "off").out
+    assert paused.endswith(": paused\n")
+    assert "next run" not in people.done("crons", "get", "off").out
 
 
 def test_trigger_gives_the_firing(people: People) -> None:

@@ -111,7 +111,8 @@ async def create(
         body["enabled"] = False
     made = await make(server, body, thread)
     if output is Format.TABLE:
-        typer.echo(f"{names.shown_name(made)} ({made['cron_id']}): next run {utc(made['next_run_date'])}")
+        coming = _next_run(made)
+        typer.echo(f"{names.shown_name(made)} ({made['cron_id']}): {f'next run {coming}' if coming else 'paused'}")
     else:
         show_one(made, output, names.shown_name, _facts)
 
@@ -177,13 +178,17 @@ def _name(cron: "Json") -> object:
     return cron["metadata"].get("name") or "-"
 
 
+def _next_run(cron: "Json") -> str:
+    return utc(cron["next_run_date"]) if cron["enabled"] else ""
+
+
 def _facts(cron: "Json") -> list[tuple[str, object]]:
     status = cron.get("status", {})
     payload = cron["payload"]
     return [
         ("name", cron["metadata"].get("name")), ("id", cron["cron_id"]), ("schedule", cron["schedule"]),
         ("means", status.get("description")), ("timezone", cron["timezone"]),
-        ("next run", utc(cron["next_run_date"])),
+        ("next run", _next_run(cron)),
         ("end", utc(cron["end_time"])), ("state", "on" if cron["enabled"] else "paused"),
         ("paused by", status.get("paused_by")), ("note", status.get("note")), ("fault", status.get("fault")),
         ("failures in a row", status.get("consecutive_failures")), ("assistant", cron["assistant_id"]),
