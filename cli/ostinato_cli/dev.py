@@ -41,6 +41,11 @@ class StepFailedError(OstinatoError):
     """A step of the start failed, and has said why."""
 
 
+class DataDirError(OstinatoError):
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(f"The data folder {folder} cannot be used: {error.strerror}. Name another by --data-dir.")
+
+
 def run_dev(options: DevOptions) -> int:
     """The exit code, when everything that was started has ended."""
     port = claim_port(options.host, options.port)
@@ -103,10 +108,13 @@ def _environment(options: DevOptions, port: int) -> dict[str, str]:
 
 
 def _make_data_dir(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+    except OSError as error:
+        raise DataDirError(folder, error) from None
 
 
 def _start_servers(data_dir: Path, env: dict[str, str], running: ExitStack) -> list[EmbeddedServer]:

@@ -154,6 +154,13 @@ def test_taken_port_is_refused_with_its_owner_and_the_flag(project: Path) -> Non
     assert "--port" in output
 
 
+def test_data_folder_that_cannot_be_is_refused_with_the_flag(project: Path) -> None:
+    (project / "data").write_text("")
+
+    assert "--data-dir" in refusal(project, "--port", "0", "--data-dir", "data")
+    assert "--data-dir" in refusal(project, "--port", "0", "--data-dir", "data/below")
+
+
 def test_missing_project_file_is_refused_with_the_flag(project: Path) -> None:
     (project / "langgraph.json").unlink()
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from api_setting import make_thread
-from ostinato_cli.people import crons_file, files
+from ostinato_cli.people import applying, crons_file, files
 from ostinato_cli.people.server import Server
 from people_setting import People
 
@@ -220,17 +220,21 @@ def test_export_says_what_it_leaves_out(people: People) -> None:
         ("crons:\n- &a {name: a, assistant: agent, schedule: '@daily'}\n- *a\n", 2, "stands in line 2 already"),
         ("crons:\n- {name: a, assistant: agent, schedule: '@daily', end_time: soon}\n", 2, "ISO 8601"),
         ("crons:\n- {name: a, assistant: agent, schedule: '@daily', metadata: {name: b}}\n", 2, "does not belong here"),
+        ("crons:\n- name: a\n  assistant: agent\n  schedule: 61 * * * *\n", 4, "The minute field '61' does not fit"),
+        ("crons:\n- {name: a, assistant: agent, schedule: '@daily', timezone: Mars/Phobos}\n", 2, "Invalid timezone"),
+        ("crons:\n- {name: a, assistant: agent, schedule: '@daily', ostinato: {max_runs: 0}}\n", 2, "max_runs: must"),
     ],
 )  # fmt: skip
 def test_fault_in_a_file_is_named_by_line_and_field(people: People, text: str, line: int, reason: str) -> None:
     path = people.folder / "crons.yaml"
     path.write_text(text)
 
-    said = people.run("apply", "-f", str(path))
-
-    assert said.code == 2
-    assert f"crons.yaml:{line}: " in said.err
-    assert reason in said.err
+    for words in (["diff"], ["apply", "--dry-run"], ["apply"]):
+        said = people.run(*words, "-f", str(path))
+        assert said.code == 2
+        assert f"crons.yaml:{line}: " in said.err
+        assert reason in said.err
+    assert people.crons() == []
 
 
 def test_unknown_assistant_and_missing_file_are_wrong_use(people: People) -> None:
@@ -240,10 +244,10 @@ def test_unknown_assistant_and_missing_file_are_wrong_use(people: People) -> Non
 
 
 def test_one_refused_cron_does_not_stop_the_others(people: People) -> None:
-    said = people.run("apply", "-f", people.write([PLAIN | {"name": "bad", "schedule": "bogus"}, PLAIN]))
+    said = people.run("apply", "-f", people.write([PLAIN | {"name": "bad", "thread_id": "bogus"}, PLAIN]))
 
     assert said.code == 1
-    assert "bad: Invalid cron schedule" in said.err
+    assert "bad: Invalid thread ID" in said.err
     assert "done: 1 of 2" in said.out
     assert list(named(people)) == ["plain"]
 
@@ -295,7 +299,9 @@ def test_apply_that_was_cut_off_goes_on_where_it_was(people: People, monkeypatch
     file = people.write([PLAIN | {"name": f"cron-{number}"} for number in range(50)])
     with monkeypatch.context() as patch:
         patch.setattr(Server, "create", until_ten)
-        assert people.run("apply", "-f", file).code == 3
+        patch.setattr(applying, "AT_ONCE", 1)  # so that ten are done, and none is under way
+        broken = people.run("apply", "-f", file)
+        assert (broken.code, "stopped: 10 of 50 done" in broken.err) == (3, True), broken.err
 
     said = people.done("apply", "-f", file)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -26,7 +28,9 @@ def test_created_cron_is_listed_shown_and_deleted(people: People) -> None:
         "NAME", "SCHEDULE", "TIMEZONE", "STATE", "NEXT", "RUN", "(UTC)", "ASSISTANT", "LABELS", "ID",
     ]  # fmt: skip
     assert {"news", "Europe/Berlin", "on", "agent", "team=growth", made["cron_id"]} <= set(listed.out.split())
-    assert "every day" in people.done("crons", "get", "news").out
+    shown = people.done("crons", "get", "news").out
+    assert "every day" in shown
+    assert re.search(r"^next run +20[-0-9]{8} [0-9:]{8} UTC$", shown, re.MULTILINE)  # not to be taken for Berlin's
     assert people.done("crons", "get", "news", "-o", "yaml").yaml["cron_id"] == made["cron_id"]
     assert people.done("crons", "rm", "news", "--yes").out == "deleted news\n"
     assert people.crons() == []
@@ -193,6 +197,22 @@ def test_preview_and_next_show_what_comes(people: People) -> None:
     assert [row["name"] for row in people.done("crons", "next", "--days", "3", "-o", "json").json] == ["news"] * 3
 
 
+def test_next_ends_where_the_cron_does(people: People) -> None:
+    end = datetime.now(UTC) + timedelta(hours=60)
+    people.make("ending", "--end-time", end.isoformat())
+    people.make("counted", "--max-runs", "3")
+    paused = people.done("crons", "create", "agent", "--schedule", "@daily", "--name", "off", "--paused").out
+
+    rows = {name: people.done("crons", "next", name, "-o", "name").out.split() for name in ("ending", "counted", "off")}
+
+    assert len(rows["ending"]) in {2, 3}
+    assert datetime.fromisoformat(rows["ending"][-1]) <= end
+    assert (len(rows["counted"]), rows["off"]) == (3, [])
+    assert "nothing to come" in people.done("crons", "next", "off").out
+    assert paused.endswith(": paused\n")
+    assert "next run" not in people.done("crons", "get", "off").out
+
+
 def test_trigger_gives_the_firing(people: People) -> None:
     people.make("news", "--paused")
 
@@ -215,9 +235,16 @@ def test_names_of_crons_are_completed(people: People, monkeypatch: pytest.Monkey
 
 
 def test_names_cannot_write_to_the_terminal(people: People) -> None:
-    people.post("/runs/crons", assistant_id="agent", schedule="@daily", metadata={"name": "a\x1b[31m\nb"})
+    name = "a\x1b[31m\nb"
+    made = people.post("/runs/crons", assistant_id="agent", schedule="@daily", metadata={"name": name})
 
     assert "\x1b" not in people.done("crons", "ls").out
+    for words in (["crons", "ls"], ["crons", "get", name]):
+        assert people.done(*words, "-o", "name").out == f"{made['cron_id']}\n"
+    assert people.done("crons", "pause", name).out == f"paused {made['cron_id']}\n"
+    people.post("/runs/crons", assistant_id="agent", schedule="@daily", metadata={"name": name})
+    assert "\x1b" not in people.run("crons", "get", name).err
+    people.done("crons", "rm", made["cron_id"], "--yes")
     assert len(people.done("crons", "ls").out.splitlines()) == 2
     assert json.loads(people.done("crons", "ls", "-o", "json").out)[0]["metadata"]["name"] == "a\x1b[31m\nb"
 

@@ -64,7 +64,9 @@ def test_beginning_of_a_run_is_ambiguous_or_unknown(people: People) -> None:
 
     assert (said.code, "means several runs" in said.err) == (2, True)
     assert people.run("runs", "get", "bbbbbbbb").code == 2
-    assert "at least the first 8 characters" in people.run("runs", "get", "bbbb").err
+    for wrong in ("bbbb", "no-run-id"):
+        said = people.run("runs", "get", wrong)
+        assert (said.code, "at least the first 8 characters" in said.err) == (2, True)
     assert people.run("runs", "get", str(uuid4()), "--thread", str(uuid4())).code == 2
 
 
@@ -75,6 +77,13 @@ def test_run_of_a_thread_is_cancelled(people: People) -> None:
     assert people.done("runs", "cancel", run, "--thread", thread).out == f"asked {run} to end\n"
 
     assert people.done("runs", "get", run, "--thread", thread, "-o", "json").json["run"]["status"] == "interrupted"
+
+
+@pytest.mark.usefixtures("news")
+def test_run_that_has_ended_is_not_cancelled_and_not_called_unknown(people: People) -> None:
+    said = people.run("runs", "cancel", RUN)
+
+    assert (said.code, said.err) == (1, f"{RUN}: has ended already: error\n")
 
 
 def test_many_cancellations_are_asked_for(people: People) -> None:

@@ -11,6 +11,7 @@ from ostinato_cli.people.completion import complete_cron
 from ostinato_cli.people.crons import CronArgument, Input, LabelOption, app
 from ostinato_cli.people.exits import Exit, PeopleError
 from ostinato_cli.people.output import Format, Output, confirm, counted, say, show_one
+from ostinato_cli.people.runs import RUNNING, firing_facts
 from ostinato_cli.people.talking import talks
 
 # ruff: noqa: PLC0415 - `--help` is quick without what the commands need
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ostinato_cli.people.server import Json, Server
 
 POLL_SECONDS = 0.5
-RUNNING = frozenset({"due", "started"})
 
 Crons = Annotated[
     list[str] | None,
@@ -71,7 +71,6 @@ async def trigger(
     """Run a cron now, paused or not; its next run stays where it is."""
     from ostinato_cli.people.making import given, read_input
     from ostinato_cli.people.names import find
-    from ostinato_cli.people.runs import firing_facts
 
     found = await find(server, cron)
     body = given(input=read_input(input), request_id=str(uuid4()))

@@ -61,7 +61,7 @@ async def each(
 
         try:
             await _all_of(lane, min(AT_ONCE, len(items)))
-        except asyncio.CancelledError:  # Ctrl-C
+        except (asyncio.CancelledError, UnreachableError):  # Ctrl-C, or the server has gone
             progress.stop()
             say(f"stopped: {progress.tasks[task].completed} of {len(items)} done")
             raise

@@ -6,7 +6,7 @@ import typer
 
 from ostinato_cli.people.completion import complete_cron
 from ostinato_cli.people.exits import Exit, UsageError
-from ostinato_cli.people.output import Column, Format, Output, moment, show, show_one
+from ostinato_cli.people.output import Column, Format, Output, moment, show, show_one, utc
 from ostinato_cli.people.talking import talks
 
 # ruff: noqa: PLC0415 - `--help` is quick without what the commands need
@@ -111,7 +111,8 @@ async def create(
         body["enabled"] = False
     made = await make(server, body, thread)
     if output is Format.TABLE:
-        typer.echo(f"{names.shown_name(made)} ({made['cron_id']}): next run {moment(made['next_run_date'])} UTC")
+        coming = _next_run(made)
+        typer.echo(f"{names.shown_name(made)} ({made['cron_id']}): {f'next run {coming}' if coming else 'paused'}")
     else:
         show_one(made, output, names.shown_name, _facts)
 
@@ -177,18 +178,22 @@ def _name(cron: "Json") -> object:
     return cron["metadata"].get("name") or "-"
 
 
+def _next_run(cron: "Json") -> str:
+    return utc(cron["next_run_date"]) if cron["enabled"] else ""
+
+
 def _facts(cron: "Json") -> list[tuple[str, object]]:
     status = cron.get("status", {})
     payload = cron["payload"]
     return [
         ("name", cron["metadata"].get("name")), ("id", cron["cron_id"]), ("schedule", cron["schedule"]),
         ("means", status.get("description")), ("timezone", cron["timezone"]),
-        ("next run", moment(cron["next_run_date"])),
-        ("end", moment(cron["end_time"])), ("state", "on" if cron["enabled"] else "paused"),
+        ("next run", _next_run(cron)),
+        ("end", utc(cron["end_time"])), ("state", "on" if cron["enabled"] else "paused"),
         ("paused by", status.get("paused_by")), ("note", status.get("note")), ("fault", status.get("fault")),
         ("failures in a row", status.get("consecutive_failures")), ("assistant", cron["assistant_id"]),
         ("thread", cron["thread_id"]), ("labels", _labels(cron)), ("guards", cron["metadata"].get("ostinato")),
-        ("input", payload.get("input")), ("webhook", payload.get("webhook")), ("made", moment(cron["created_at"])),
+        ("input", payload.get("input")), ("webhook", payload.get("webhook")), ("made", utc(cron["created_at"])),
     ]  # fmt: skip
 
 

@@ -9,9 +9,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from ostinato_cli.people.exits import UsageError
 from ostinato_cli.people.yaml_text import line_of, load
+from ostinato_shared.errors import InvalidError
+from ostinato_shared.firetimes import parse_schedule, parse_timezone
+from ostinato_shared.policies import read_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 FAULTS_SHOWN = 10
@@ -42,6 +45,23 @@ def _not_owned(metadata: JsonObject) -> JsonObject:
     return metadata
 
 
+def _fit_for(read: Callable[[Any], object]) -> AfterValidator:
+    """What the server's own reader takes. Without it a fault would be found when other crons are made already."""
+
+    def check(value: Any) -> Any:
+        try:
+            read(value)
+        except InvalidError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    return AfterValidator(check)
+
+
+def _read_guards(guards: JsonObject) -> object:
+    return read_policy({"ostinato": guards})
+
+
 class Cron(BaseModel):
     """What people say of a cron."""
 
@@ -50,13 +70,20 @@ class Cron(BaseModel):
     name: str | None = None
     assistant: Annotated[str, Field(min_length=1, description="A graph's name, or an assistant's id.")]
     schedule: Annotated[
-        str, Field(description="A cron expression of five fields; a sixth is seconds, a seventh years.")
+        str,
+        _fit_for(parse_schedule),
+        Field(description="A cron expression of five fields; a sixth is seconds, a seventh years."),
     ]
-    timezone: Annotated[str | None, Field(description="An IANA name, such as Europe/Berlin; UTC without one.")] = None
+    timezone: Annotated[
+        str | None,
+        _fit_for(parse_timezone),
+        Field(description="An IANA name, such as Europe/Berlin; UTC without one."),
+    ] = None
     input: JsonObject | list[JsonObject] | None = None
     labels: Annotated[dict[str, Label], Field(description="For people and filters, such as team: growth.")] = {}
     ostinato: Annotated[
         JsonObject,
+        _fit_for(_read_guards),
         Field(description="Guards: timeout (ISO 8601), overlap (allow, skip), pause_after_failures, max_runs."),
     ] = {}
     enabled: Annotated[

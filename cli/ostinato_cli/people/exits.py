@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
 
 from ostinato_shared.errors import OstinatoError
 
 NOT_FOUND = 404
+UNFIT = 422
 UNAUTHORIZED = frozenset({401, 403})
 
 
@@ -25,13 +25,6 @@ class PeopleError(OstinatoError):
 
 class UsageError(PeopleError):
     exit_code = Exit.USAGE
-
-
-class AmbiguousError(UsageError):
-    def __init__(self, reference: str, crons: list[dict[str, Any]]) -> None:
-        shown = [f"  {cron['cron_id']}  {cron['metadata'].get('name', '')}".rstrip() for cron in crons[:10]]
-        more = [f"  and {len(crons) - 10} more"] if len(crons) > 10 else []  # noqa: PLR2004 - as above
-        super().__init__("\n".join([f"{reference!r} means {len(crons)} crons; say which:", *shown, *more]))
 
 
 class RefusedError(PeopleError):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ostinato_cli.people.applying import assistant_names
-from ostinato_cli.people.names import shown_name
 from ostinato_cli.people.states import exported, state_of
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ class Export:
 async def export(server: Server, crons: Sequence[Json], source: str | None = None) -> Export:
     """A document of all crons that have a name of their own; a file can find no others again."""
     names = await assistant_names(server, (cron["assistant_id"] for cron in crons))
-    often = Counter(shown_name(cron) for cron in crons)
+    often = Counter(name for cron in crons if isinstance(name := cron["metadata"].get("name"), str))
     entries, left_out = [], []
     for cron in crons:
         name = cron["metadata"].get("name")

@@ -8,7 +8,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from ostinato_cli.people.exits import NOT_FOUND, AmbiguousError, RefusedError, UsageError
+from ostinato_cli.people.exits import NOT_FOUND, RefusedError, UsageError
+from ostinato_cli.people.output import flat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 BEGINNING = re.compile(r"[0-9a-f][0-9a-f-]{0,35}", re.IGNORECASE)
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+SHOWN = 10  # crons, when a reference means several
+
+
+class AmbiguousError(UsageError):
+    def __init__(self, reference: str, crons: list[dict[str, Any]]) -> None:
+        shown = [f"  {cron['cron_id']}  {flat(cron['metadata'].get('name'))}".rstrip() for cron in crons[:SHOWN]]
+        more = [f"  and {len(crons) - SHOWN} more"] if len(crons) > SHOWN else []
+        super().__init__("\n".join([f"{reference!r} means {len(crons)} crons; say which:", *shown, *more]))
 
 
 async def find(server: Server, reference: str) -> Json:
@@ -55,9 +66,9 @@ def read_labels(given: Iterable[str]) -> dict[str, str]:
 
 
 def shown_name(cron: dict[str, Any]) -> str:
-    """What people call the cron: its name, else its id."""
+    """What people call the cron: its name, else its id. A name that would do something to a terminal is none."""
     name = cron["metadata"].get("name")
-    return name if isinstance(name, str) and name else str(cron["cron_id"])
+    return name if isinstance(name, str) and name and not CONTROL.search(name) else str(cron["cron_id"])
 
 
 def is_id(text: str) -> bool:

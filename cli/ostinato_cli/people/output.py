@@ -57,7 +57,7 @@ def show_one(
     if output is Format.NAME:
         typer.echo(name(row))
     elif output is Format.TABLE:
-        facts = [(title, _flat(value)) for title, value in lines(row) if value not in (None, "", {}, [])]
+        facts = [(title, flat(value)) for title, value in lines(row) if value not in (None, "", {}, [])]
         width = max(len(title) for title, _ in facts)
         for title, value in facts:
             typer.echo(f"{title:{width}}  {value}")
@@ -74,6 +74,11 @@ def as_text(value: Any, output: Format) -> str:
     return dump(value).rstrip("\n")
 
 
+def utc(text: str | None) -> str:
+    """An instant for people where no title says the zone."""
+    return f"{moment(text)} UTC" if text else ""
+
+
 def moment(text: str | None) -> str:
     """An instant for people, in UTC, to the second."""
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if text else ""
@@ -85,7 +90,7 @@ def say(text: str, **style: Any) -> None:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on only if a person says so. Raises UsageError where nobody can be asked, typer.Abort on no and on Ctrl-C."""
+    """Go on only if a person says so. Raises typer.Abort, KeyboardInterrupt, UsageError where nobody can be asked."""
     if yes:
         return
     if not sys.stdin.isatty():
@@ -94,6 +99,10 @@ def confirm(question: str, *, yes: bool) -> None:
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         typer.confirm(question, abort=True, err=True)
+    except typer.Abort as answer:
+        if isinstance(answer.__context__, KeyboardInterrupt):  # Typer makes one of both; the exit codes tell them apart
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGINT, handler)
 
@@ -117,18 +126,18 @@ def _table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
     for column in shown:
         table.add_column(Text(column.title, no_wrap=True), overflow="ellipsis")
     for row in rows:  # no_wrap of the texts, not of the columns: then the widest column gives way first
-        table.add_row(*(Text(_flat(column.text(row)), no_wrap=True) for column in shown))
+        table.add_row(*(Text(flat(column.text(row)), no_wrap=True) for column in shown))
     Console().print(table)
 
 
 def _plain(rows: Sequence[Row], columns: Sequence[Column]) -> None:
-    lines = [[column.title for column in columns], *([_flat(column.text(row)) for column in columns] for row in rows)]
+    lines = [[column.title for column in columns], *([flat(column.text(row)) for column in columns] for row in rows)]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _flat(value: object) -> str:
+def flat(value: object) -> str:
     """One line; control characters of other people's texts do nothing to a terminal."""
     text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return "".join(letter if letter.isprintable() else " " for letter in text)

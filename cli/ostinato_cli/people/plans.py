@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ostinato_cli.people import states
-from ostinato_cli.people.exits import AmbiguousError, PeopleError, UsageError
-from ostinato_cli.people.output import counted
+from ostinato_cli.people.exits import PeopleError, UsageError
+from ostinato_cli.people.names import AmbiguousError
+from ostinato_cli.people.output import counted, flat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +45,7 @@ class Step:
 
     def lines(self) -> Iterable[str]:
         """The step for people: its sign and name, and each field that differs."""
-        yield f"{SIGNS[self.action]} {self.name}"
+        yield f"{SIGNS[self.action]} {flat(self.name)}"
         for changed, (before, after) in self.changes.items():
             yield f"    {changed}: {_short(before)} -> {_short(after)}"
 

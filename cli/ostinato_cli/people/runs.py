@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ostinato_cli.people.completion import complete_cron
-from ostinato_cli.people.exits import NOT_FOUND, Exit, RefusedError, UsageError
-from ostinato_cli.people.output import Column, Format, Output, confirm, counted, moment, say, show, show_one
+from ostinato_cli.people.exits import NOT_FOUND, UNFIT, Exit, PeopleError, RefusedError, UsageError
+from ostinato_cli.people.output import Column, Format, Output, confirm, counted, moment, say, show, show_one, utc
 from ostinato_cli.people.talking import talks
 
 # ruff: noqa: PLC0415 - `--help` is quick without what the commands need
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="See and cancel what crons have run.")
 
 SHOWN = 10  # runs, when an id's beginning means several
+RUNNING = frozenset({"due", "started"})
 
 Thread = Annotated[str | None, typer.Option(help="The run's thread: for runs that no cron has made.")]
 
@@ -80,6 +81,8 @@ async def cancel(
         confirm(f"Cancel {counted(len(found), 'run')}?", yes=yes)
 
     async def stop(firing: "Json") -> None:
+        if firing.get("outcome", "started") not in RUNNING:  # the api knows of live runs only
+            raise PeopleError(f"has ended already: {firing['outcome']}")
         await server.call("POST", f"/threads/{firing['thread_id']}/runs/{firing['run_id']}/cancel")
         typer.echo(f"asked {firing['run_id']} to end")
 
@@ -90,10 +93,15 @@ async def cancel(
 
 
 async def _find(server: "Server", reference: str) -> "Json":
-    """The firing whose run's id begins so. Raises UsageError for none, and for several."""
-    found: list[Json] = await server.call("GET", "/crons/firings", run_id=reference, limit=SHOWN)
+    """The firing whose run's id begins so. Raises UsageError for none, for several, and for what is no id."""
+    try:
+        found: list[Json] = await server.call("GET", "/crons/firings", run_id=reference, limit=SHOWN)
+    except RefusedError as error:
+        if error.status != UNFIT:
+            raise
+        raise UsageError(str(error)) from None
     if len(found) > 1:
-        shown = [f"  {row['run_id']}  {row['name'] or ''}  {moment(row['fire_time'])}" for row in found]
+        shown = [f"  {row['run_id']}  {row['name'] or ''}  {utc(row['fire_time'])}" for row in found]
         raise UsageError("\n".join([f"{reference!r} means several runs; say which:", *shown]))
     if not found:
         raise UsageError(f"No cron has a run {reference!r}. Runs of others need --thread.")
@@ -105,8 +113,8 @@ def firing_facts(row: "Json") -> Sequence[tuple[str, object]]:
     run = row.get("run") or {}
     return [
         ("cron", row.get("name") or row.get("cron_id")), ("outcome", row.get("outcome") or run.get("status")),
-        ("reason", row.get("reason")), ("fire time", moment(row.get("fire_time"))), ("trigger", row.get("trigger")),
-        ("started", moment(row.get("started_at"))), ("took", took(row)), ("run", row.get("run_id")),
+        ("reason", row.get("reason")), ("fire time", utc(row.get("fire_time"))), ("trigger", row.get("trigger")),
+        ("started", utc(row.get("started_at"))), ("took", took(row)), ("run", row.get("run_id")),
         ("thread", row.get("thread_id")), ("output", row.get("output")), ("error", _error(row)),
         ("firing", row.get("firing_id")),
     ]  # fmt: skip

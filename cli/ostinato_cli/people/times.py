@@ -45,17 +45,29 @@ async def next_(
     output: Output = Format.TABLE,
 ) -> None:
     """Show what will run next: of one cron, or of all."""
-    from ostinato_cli.people.making import given
     from ostinato_cli.people.names import find
 
     if cron is not None:
         found = await find(server, cron)
-        wanted = given(schedule=found["schedule"], timezone=found["timezone"], count=count)
-        _show(await server.call("POST", "/crons/preview", wanted), output)
+        _show(await _coming(server, found, count), output)
         return
     until = (datetime.now(UTC) + timedelta(days=days)).isoformat()
     coming = await server.call("GET", "/crons/upcoming", to=until, limit=count)
     show(coming, UPCOMING, output, lambda row: str(row["name"] or row["cron_id"]))
+
+
+async def _coming(server: "Server", cron: "Json", count: int) -> "Json":
+    """The preview of its schedule, without what a pause, `end_time` or `max_runs` keeps from running."""
+    from ostinato_cli.people.making import given
+    from ostinato_shared.policies import runs_left
+
+    wanted = given(schedule=cron["schedule"], timezone=cron["timezone"], count=count)
+    shown: Json = await server.call("POST", "/crons/preview", wanted)
+    status = await server.call("GET", f"/runs/crons/{cron['cron_id']}/status")
+    left = runs_left(cron["metadata"].get("ostinato"), status["run_count"]) if cron["enabled"] else 0
+    end = datetime.fromisoformat(cron["end_time"]) if cron["end_time"] else datetime.max.replace(tzinfo=UTC)
+    coming = [at for at in shown["next"] if datetime.fromisoformat(at["at"]) <= end]
+    return {**shown, "next": coming[: int(min(left, count))]}
 
 
 def _show(shown: "Json", output: Format) -> None:
@@ -68,6 +80,8 @@ def _show(shown: "Json", output: Format) -> None:
         typer.echo(shown["description"])
         for coming in shown["next"]:
             typer.echo(f"  {moment(coming['at'])} UTC" + (f"  {coming['note']}" if coming["note"] else ""))
+        if not shown["next"]:
+            typer.echo("  nothing to come")
         for trap in shown["lint"]:
             typer.secho(f"mind: {trap['text']}", fg=typer.colors.YELLOW)
 
