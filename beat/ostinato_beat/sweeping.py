@@ -130,6 +130,15 @@ def send_due(connection: Connection, store: EntryStore, token: str) -> int:
         after, last_id = firings[-1].fire_time.isoformat(), str(firings[-1].firing_id)
 
 
+def send_due_of(connection: Connection, store: EntryStore, token: str, cron_ids: Iterable[str]) -> None:
+    """Send the `due` firings of crons that were changed: the change has recorded what had come, and sent nothing."""
+    values = {"cron_ids": list(cron_ids), "limit": LIMIT, "late": f"{LATE_SECONDS}s"}
+    with connection.cursor(row_factory=args_row(DueFiring)) as cursor:
+        firings = cursor.execute(queries.DUE_OF, values).fetchall()
+    if firings:
+        _send(store, token, firings)
+
+
 def queued(redis: Redis) -> int:
     """Messages that wait in both queues."""
     pipe = redis.pipeline(transaction=False)

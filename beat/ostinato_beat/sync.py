@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from psycopg.rows import args_row, scalar_row, tuple_row
 
+from ostinato_beat import sweeping
 from ostinato_beat.entries import GONE, Standing, written
 from ostinato_beat.store import Change
 from ostinato_shared.queries import sync as queries
@@ -56,7 +57,7 @@ def _differs(cron: CronRow, entry: Standing) -> bool:
 
 
 def drain(connection: Connection, store: EntryStore, token: str) -> int:
-    """Bring some of the outbox's crons up to date; the number of outbox rows that are done.
+    """Bring some of the outbox's crons up to date, and send what they owe; the number of outbox rows that are done.
 
     The rows are gone only if their entries are written: an error leaves them for the next time.
     """
@@ -65,6 +66,7 @@ def drain(connection: Connection, store: EntryStore, token: str) -> int:
         noted = cursor.execute(queries.DRAIN, {"limit": DRAIN_LIMIT}).fetchall()
         if noted:
             healed = refresh(connection, store, token, cron_ids=set(noted))
+            sweeping.send_due_of(connection, store, token, set(noted))
     clear_faults(connection, healed)
     return len(noted)
 

@@ -107,6 +107,21 @@ def test_overdue_rows_are_sent_again_while_the_queues_are_short(ground: Ground) 
     assert [firing_id(message) for message in ground.messages(LATE_QUEUE)] == [ground.firings()[0]["firing_id"]]
 
 
+@pytest.mark.parametrize(("seconds", "queue"), [(1, QUEUE), (60, LATE_QUEUE)])
+def test_what_had_come_before_a_change_is_sent_with_it(ground: Ground, *, seconds: int, queue: str) -> None:
+    cron_id, other = ground.make_cron(), ground.make_cron()
+    ground.drain()
+    ground.record(now=NOON)
+    ground.connection.execute("UPDATE firing SET fire_time = now() - make_interval(secs => %s)", (seconds,))
+    ground.edit(cron_id, at=NOON + 60)
+
+    ground.drain()
+
+    ids = {str(row["cron_id"]): row["firing_id"] for row in ground.firings()}
+    assert ids.keys() == {cron_id, other}
+    assert [firing_id(message) for message in ground.messages(queue)] == [ids[cron_id]]
+
+
 def test_rows_that_are_young_are_left_to_their_message(ground: Ground) -> None:
     ground.make_cron()
     ground.drain()

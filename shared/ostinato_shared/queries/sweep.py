@@ -35,6 +35,12 @@ WHERE outcome = 'due' AND (fire_time, firing_id) > (%(after)s, %(firing_id)s::uu
 ORDER BY fire_time, firing_id LIMIT %(limit)s
 """
 
+# Of crons that were changed: what had come before the change is theirs still.
+DUE_OF: Final = """
+SELECT firing_id, cron_id, fire_time, name, fire_time > clock_timestamp() - %(late)s::interval
+FROM firing WHERE outcome = 'due' AND cron_id = ANY(%(cron_ids)s::uuid[]) ORDER BY fire_time LIMIT %(limit)s
+"""
+
 OVERDUE: Final = """
 SELECT firing_id, cron_id, fire_time, name, false
 FROM firing
