@@ -170,14 +170,15 @@ class Installation:
         with self.redis as redis:
             redis.flushall()
 
-    def restart_redis(self, *, keep_data: bool) -> float:
-        """Kill Redis and start it again on the same port; the seconds that it was away."""
+    def restart_redis(self, *, keep_data: bool, away: float = 0) -> float:
+        """Kill Redis and start it again on the same port, after a while; the seconds that it was away."""
         began = time.monotonic()
         assert self.valkey.pid is not None
         os.kill(self.valkey.pid, signal.SIGKILL)
         wait_for(lambda: not self.valkey.is_alive())
         if not keep_data:
             shutil.rmtree(self.valkey.data_dir / "appendonlydir")
+        time.sleep(away)  # the fault's own length
         self.valkey.start()
         return time.monotonic() - began
 

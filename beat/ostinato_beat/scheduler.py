@@ -170,6 +170,8 @@ class OstinatoScheduler(RedBeatScheduler):  # type: ignore[misc]  # redbeat ship
         left, self._passed = self._passed, 0
         if left:
             return RETRY_SECONDS
+        if page.entries:
+            return 0.0  # what they moved on to was not in the page's look ahead, and may be due already
         return SYNC_SECONDS if page.next_score is None else max(0.0, page.next_score - self._clock.now())
 
     def _reconcile(self, token: str) -> bool:

@@ -16,6 +16,7 @@ log = structlog.get_logger()  # the figures, seen with `pytest -s`
 SCHEDULES = 200
 QUEUED = 100
 CUTS = 20
+AWAY_SECONDS = 21.0  # stock Celery tries again 2, 6, 12, 20 and 30 s after it lost Redis
 
 
 def test_emptied_redis_has_all_schedules_back(stack: Installation) -> None:
@@ -69,6 +70,21 @@ def test_all_goes_on_when_redis_is_restarted(stack: Installation, *, keep_data: 
     assert stack.account(cron) <= away + BAR_SECONDS
     stack.assert_all_alive()
     log.info("redis_was_away", seconds=away, with_data=keep_data, late=stack.account(cron))
+
+
+def test_firings_start_soon_after_a_long_outage_of_redis(stack: Installation) -> None:
+    cron = stack.make_cron()
+    stack.go_on(cron)
+
+    stack.restart_redis(keep_data=True, away=AWAY_SECONDS)
+    back = time.time()
+    stack.go_on(cron)
+    stack.end(cron)
+
+    first = min(row["at"] + row["late"] for row in stack.ledger(cron) if row["late"] and row["at"] + row["late"] > back)
+    assert first - back <= BAR_SECONDS
+    stack.assert_all_alive()
+    log.info("redis_was_away_for_long", seconds=AWAY_SECONDS, first_firing_after=first - back)
 
 
 def test_nothing_runs_twice_when_connections_are_cut(stack: Installation) -> None:

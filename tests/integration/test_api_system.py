@@ -1,5 +1,8 @@
 """Who is let in, how a request is read, and what every answer looks like."""
 
+import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from inspect import isasyncgenfunction, iscoroutinefunction
 from pathlib import Path
@@ -59,6 +62,25 @@ async def test_ok_is_500_when_asked_about_a_database_that_is_away(
     assert isinstance(answer.json()["detail"], str)
     assert plain.status_code == 200
     assert search.status_code == 503
+
+
+async def test_ok_is_500_when_asked_about_a_database_that_hangs(
+    database_uri: str, redis_uri: str, tmp_path: Path
+) -> None:
+    async with open_api(settings(database_uri, redis_uri, tmp_path)) as api:
+        await api.get("/ok", params={"check_db": 1})  # opens a connection
+        with psycopg.connect(database_uri, autocommit=True) as other:
+            found = other.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'ostinato'").fetchall()
+        pids = [pid for (pid,) in found]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            answer = await asyncio.wait_for(api.get("/ok", params={"check_db": 1}), 20)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    assert answer.status_code == 500
 
 
 def _refuse(*_: object) -> None:

@@ -49,6 +49,17 @@ def test_an_idle_beat_fires_on_time(ground: Ground) -> None:
     assert lags[len(lags) // 2] < 0.05  # 2 ms on an idle machine
 
 
+def test_a_beat_that_is_behind_catches_up_at_once(ground: Ground) -> None:
+    ground.make_cron(schedule=EVERY_SECOND, at=int(time.time()) - 5)
+    with running_beat(ground):
+        wait_for(lambda: len(ground.firings()) >= 10)
+
+    rows = ground.connection.execute(
+        "SELECT extract(epoch FROM due_at - fire_time)::float8 AS lag FROM firing ORDER BY fire_time"
+    )
+    assert rows.fetchall()[-1]["lag"] < 0.5
+
+
 def test_a_change_in_postgres_is_live_at_once(ground: Ground) -> None:
     delays = []
     with running_beat(ground) as beat:

@@ -35,6 +35,12 @@ class HintChannel(redis.Channel):
 class HintTransport(redis.Transport):
     Channel = HintChannel
 
+    def _reject_inbound_message(self, raw_message: dict[str, Any]) -> None:
+        """Give back what Redis still sent when the worker had stopped listening: another is on time, the sweep late."""
+        queue = raw_message["properties"]["delivery_info"]["routing_key"]
+        for channel in (self.channels or [])[:1]:
+            channel._put(queue, raw_message)  # noqa: SLF001 - to publish it would encode it once more
+
 
 def install() -> None:
     """Use it in this process for redis:// and rediss:// URLs."""

@@ -1,5 +1,6 @@
 """Is the server well, what is it, and how is it spoken to."""
 
+import asyncio
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any
@@ -15,6 +16,8 @@ from ostinato_api.json_bodies import JsonRoute
 
 router = APIRouter(route_class=JsonRoute, tags=["System"])
 
+DATABASE_SECONDS = 3.0  # a server that hangs keeps its connections open: it would be waited for for ever
+
 CheckDb = Annotated[bool, Query(description="Whether to ask the database, too.")]
 
 
@@ -23,7 +26,7 @@ async def ok(services: ServicesDep, *, check_db: CheckDb = False) -> Any:
     """Tell that the server answers; with `check_db=1` that its database does too."""
     if check_db:
         try:
-            async with services.sessions() as session:
+            async with asyncio.timeout(DATABASE_SECONDS), services.sessions() as session:
                 await session.execute(text("SELECT 1"))
         except (SQLAlchemyError, OSError):
             return answer(500, "The database does not answer.")
