@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,8 @@ def make_service(settings: Settings) -> Any:
 def _stop_on_signals(service: Any) -> None:
     def stop(_number: int, _frame: FrameType | None) -> None:
         service.stop()
-        service.scheduler.wake()
+        # Not in this thread: the signal may have found it with the lock of what is set here.
+        threading.Thread(target=service.scheduler.wake, daemon=True).start()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

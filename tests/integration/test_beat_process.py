@@ -2,10 +2,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import redis
 from beat_setting import Ground, held_ground, wait_for
 from ostinato_beat.checks import check_redis
 from ostinato_beat.entries import LOCK_KEY
+from ostinato_beat.main import _stop_on_signals
 from ostinato_shared.errors import UnavailableError
 
 TAKEOVER_SECONDS = 3.5
@@ -71,6 +74,22 @@ def test_a_beat_that_is_asked_to_stop_hands_over_at_once(
     assert standby.process.wait(10) == 0
     assert ground.redis.get(LOCK_KEY) is None
     assert "Traceback" not in leader.log.read_text() + standby.log.read_text()
+
+
+def test_a_signal_may_come_while_the_beat_falls_asleep() -> None:
+    """It used to wait for ever for a lock that its own thread held, while the lease was still being renewed."""
+    woken = threading.Event()
+    service = SimpleNamespace(stop=lambda: None, scheduler=SimpleNamespace(wake=woken.set))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        _stop_on_signals(service)
+        with woken._cond:  # as Event.wait and Event.clear do
+            signal.raise_signal(signal.SIGTERM)
+
+        assert woken.wait(30)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def test_after_a_kill_the_standby_takes_over_and_no_second_is_lost(ground: Ground, beats: tuple[Beat, Beat]) -> None:
