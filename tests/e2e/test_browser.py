@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from browser_setting import Visitor, browser, faults, forgetful, make_cron, sideways, write_project
+from browser_setting import Visitor, browser, faults, forgetful, letters, make_cron, ragged, sideways, write_project
 from ostinato_shared.api_keys import entry_of, make_key
 from whole_stack import running_dev
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
-WIDE, NARROW = 1360, 390
+WIDE, TABLET, NARROW = 1360, 820, 390
 
 
 @pytest.fixture(scope="module")
@@ -167,5 +167,27 @@ def test_page_is_readable(
         assert forgetful(page) == []
         assert sideways(page) == 0
         assert visitor.complaints == []
+    finally:
+        visitor.close()
+
+
+@pytest.mark.parametrize("width", [WIDE, TABLET, NARROW])
+@pytest.mark.parametrize("name", ["crons", "cron", "runs", "system"])
+def test_drawings_and_tables_fit_the_width(
+    chromium: Browser, url: str, furnished: dict[str, str], *, name: str, width: int
+) -> None:
+    visitor = Visitor(chromium, url, width=width)
+    try:
+        page = visitor.open(furnished[name])
+        page.wait_for_load_state()
+        if name == "cron":
+            expect(page.locator("svg.calendar")).to_be_visible()  # these two come after the page
+        if name == "system":
+            expect(page.locator("svg.load")).to_be_visible()
+        sizes = letters(page)
+        assert sizes
+        assert min(sizes) >= 8
+        assert max(sizes) <= 16
+        assert ragged(page) == []
     finally:
         visitor.close()
