@@ -64,6 +64,7 @@ async def test_an_empty_ledger_says_what_will_stand_there(api: httpx.AsyncClient
 
     assert answer.status_code == 200
     assert "Nothing has fired yet" in answer.text
+    assert 'id="throughput-box" tabindex="0"' in answer.text  # it scrolls: the keyboard has to reach it
 
 
 async def test_each_segment_lists_its_own(api: httpx.AsyncClient, database_uri: str) -> None:

@@ -77,6 +77,7 @@ async def test_what_a_run_made_is_text_and_not_without_end(api: httpx.AsyncClien
     assert len(shown) < 1_000_000
     assert "more characters" in shown
     assert "the last 100 of 301" in shown
+    assert 'id="talk" tabindex="0"' in shown  # it scrolls: the keyboard has to reach it
 
 
 async def test_a_thread_that_is_gone_tells_why(api: httpx.AsyncClient, database_uri: str) -> None:
