@@ -91,6 +91,15 @@ async def test_a_thread_that_is_gone_tells_why(api: httpx.AsyncClient, database_
     assert "The ledger keeps an excerpt" in answer.text
 
 
+async def test_an_open_page_of_a_thread_that_goes_is_asked_for_anew(api: httpx.AsyncClient, database_uri: str) -> None:
+    thread_id = make_thread(database_uri)
+    execute(database_uri, "UPDATE thread SET deleted_at = now()")
+
+    answer = await api.get(f"/ui/threads/{thread_id}/live", headers=HTMX)
+
+    assert (answer.status_code, answer.headers["hx-refresh"]) == (204, "true")
+
+
 async def test_a_failed_run_tells_its_error(api: httpx.AsyncClient, worker: Worker) -> None:
     thread_id = await new_thread(api)
     await put(api, thread_id, assistant_id="failing", input={})
