@@ -112,7 +112,7 @@ def _edge(lane: Lane, y: int) -> Markup:
     if lane.later is not None:
         return Markup(
             '<text class="edge" x="{}" y="{}">next <tspan data-at="{}" data-form="full">{}</tspan> →</text>'
-        ).format(RIGHT - 4, y - 3, lane.later.isoformat(), f"{lane.later:%a %d %b, %H:%M} UTC")
+        ).format(RIGHT - 4, y - 3, lane.later.isoformat(), f"{lane.later:%a %-d %b, %H:%M} UTC")
     return Markup()
 
 
