@@ -111,6 +111,19 @@ def test_hostile_names_stay_text_in_drawings() -> None:
     assert parse(drawn).findtext(".//text/title") == name
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("x" * 22, "x" * 22), ("x" * 23, "x" * 21 + "…"), ("w" * 11, "w" * 11), ("w" * 12, "w" * 10 + "…"),
+        ("\N{CJK UNIFIED IDEOGRAPH-540D}" * 12, "\N{CJK UNIFIED IDEOGRAPH-540D}" * 10 + "…"),
+    ],
+)  # fmt: skip
+def test_a_name_is_cut_off_where_its_room_ends(name: str, shown: str) -> None:
+    drawn = parse(draw_score([Lane(name, None, "", [])], now=NOW))
+
+    assert [title.tail for title in drawn.iterfind(".//text/title")] == [shown]
+
+
 def test_a_lane_that_is_quiet_for_long_says_when_it_goes_on() -> None:
     drawn = draw_score([Lane("weekly", None, "", [], NOW + timedelta(days=5))], now=NOW)
 
