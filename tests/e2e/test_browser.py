@@ -191,3 +191,14 @@ def test_drawings_and_tables_fit_the_width(
         assert ragged(page) == []
     finally:
         visitor.close()
+
+
+@pytest.mark.parametrize("name", ["crons", "cron", "new", "edit", "runs", "thread", "system"])
+def test_page_at_four_times_its_size_scrolls_down_only(
+    chromium: Browser, url: str, furnished: dict[str, str], *, name: str
+) -> None:
+    visitor = Visitor(chromium, url, width=320)
+    try:
+        assert sideways(visitor.open(furnished[name])) == 0
+    finally:
+        visitor.close()
