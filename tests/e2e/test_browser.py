@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
 WIDE, TABLET, NARROW = 1360, 820, 390
+NARROWEST = 320  # what is left of 1280 at 400 %
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,9 @@ def test_person_signs_in_with_a_key_and_out_again(chromium: Browser, tmp_path_fa
         page.get_by_label("API key").fill(key)
         page.keyboard.press("Enter")
         expect(page).to_have_url(f"{dev.url}/ui/system")
+        for width in (NARROW, NARROWEST):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert sideways(page) == 0  # with one button more than the pages without keys
         page.get_by_role("button", name="Sign out").click()
         expect(page).to_have_url(re.compile("/ui/sign-in"))
         page.goto(f"{dev.url}/")
@@ -197,7 +201,7 @@ def test_drawings_and_tables_fit_the_width(
 def test_page_at_four_times_its_size_scrolls_down_only(
     chromium: Browser, url: str, furnished: dict[str, str], *, name: str
 ) -> None:
-    visitor = Visitor(chromium, url, width=320)
+    visitor = Visitor(chromium, url, width=NARROWEST)
     try:
         assert sideways(visitor.open(furnished[name])) == 0
     finally:
