@@ -145,6 +145,7 @@ def furnished(url: str) -> dict[str, str]:
     make_cron(url, "a-name-without-any-place-to-break-it-" + "x" * 40, schedule="5,35 6-22 * * *")
     make_cron(url, "resting", enabled=False)
     with httpx.Client(base_url=url, timeout=60) as client:
+        client.post(f"/runs/crons/{cron}/trigger", json={}).raise_for_status()
         thread: str | None = None
         while thread is None:
             fired = client.get(f"/runs/crons/{cron}/firings").json()
@@ -193,6 +194,9 @@ def test_drawings_and_tables_fit_the_width(
         assert min(sizes) >= 8
         assert max(sizes) <= 16
         assert ragged(page) == []
+        assert sideways(page) == 0
+        if name == "runs":
+            expect(page.locator(".feed .c-do a").first).to_be_in_viewport(ratio=1)
     finally:
         visitor.close()
 
