@@ -129,3 +129,22 @@ def forgetful(page: Page) -> list[str]:
 def sideways(page: Page) -> int:
     """By how many pixels the page is wider than its window."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def letters(page: Page) -> list[float]:
+    """How large the words of the drawings are on the screen, in pixels."""
+    size = "parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a"
+    return list(page.evaluate(f"[...document.querySelectorAll('main svg text')].map(text => {size})"))
+
+
+def ragged(page: Page) -> list[str]:
+    """The tables whose headings do not stand over their columns."""
+    return list(
+        page.evaluate("""() => {
+            const cells = row => String([...row.cells].filter(cell => cell.offsetWidth).map(cell => cell.offsetLeft));
+            return [...document.querySelectorAll("table:has(thead):has(tbody tr)")]
+                .filter(table => table.tHead.offsetWidth)
+                .filter(table => cells(table.tHead.rows[0]) !== cells(table.tBodies[0].rows[0]))
+                .map(table => table.innerText);
+        }""")
+    )

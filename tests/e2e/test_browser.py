@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from browser_setting import Visitor, browser, faults, forgetful, make_cron, sideways, write_project
+from browser_setting import Visitor, browser, faults, forgetful, letters, make_cron, ragged, sideways, write_project
 from ostinato_shared.api_keys import entry_of, make_key
 from whole_stack import running_dev
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
-WIDE, NARROW = 1360, 390
+WIDE, TABLET, NARROW = 1360, 820, 390
+HOLE = "row => Math.round(row.getBoundingClientRect().right - row.lastElementChild.getBoundingClientRect().right)"
+NARROWEST = 320  # what is left of 1280 at 400 %
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +115,9 @@ def test_person_signs_in_with_a_key_and_out_again(chromium: Browser, tmp_path_fa
         page.get_by_label("API key").fill(key)
         page.keyboard.press("Enter")
         expect(page).to_have_url(f"{dev.url}/ui/system")
+        for width in (NARROW, NARROWEST):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert sideways(page) == 0  # with one button more than the pages without keys
         page.get_by_role("button", name="Sign out").click()
         expect(page).to_have_url(re.compile("/ui/sign-in"))
         page.goto(f"{dev.url}/")
@@ -141,6 +146,7 @@ def furnished(url: str) -> dict[str, str]:
     make_cron(url, "a-name-without-any-place-to-break-it-" + "x" * 40, schedule="5,35 6-22 * * *")
     make_cron(url, "resting", enabled=False)
     with httpx.Client(base_url=url, timeout=60) as client:
+        client.post(f"/runs/crons/{cron}/trigger", json={}).raise_for_status()
         thread: str | None = None
         while thread is None:
             fired = client.get(f"/runs/crons/{cron}/firings").json()
@@ -167,5 +173,43 @@ def test_page_is_readable(
         assert forgetful(page) == []
         assert sideways(page) == 0
         assert visitor.complaints == []
+    finally:
+        visitor.close()
+
+
+@pytest.mark.parametrize("width", [WIDE, TABLET, NARROW])
+@pytest.mark.parametrize("name", ["crons", "cron", "runs", "system"])
+def test_drawings_and_tables_fit_the_width(
+    chromium: Browser, url: str, furnished: dict[str, str], *, name: str, width: int
+) -> None:
+    visitor = Visitor(chromium, url, width=width)
+    try:
+        page = visitor.open(furnished[name])
+        page.wait_for_load_state()
+        if name == "cron":
+            expect(page.locator("svg.calendar")).to_be_visible()  # these two come after the page
+        if name == "system":
+            expect(page.locator("svg.load")).to_be_visible()
+        sizes = letters(page)
+        assert sizes
+        assert min(sizes) >= 8
+        assert max(sizes) <= 16
+        assert ragged(page) == []
+        assert sideways(page) == 0
+        if name in {"crons", "system"}:
+            assert page.locator(".stats").evaluate(HOLE) == 0
+        if name == "runs":
+            expect(page.locator(".feed .c-do a").first).to_be_in_viewport(ratio=1)
+    finally:
+        visitor.close()
+
+
+@pytest.mark.parametrize("name", ["crons", "cron", "new", "edit", "runs", "thread", "system"])
+def test_page_at_four_times_its_size_scrolls_down_only(
+    chromium: Browser, url: str, furnished: dict[str, str], *, name: str
+) -> None:
+    visitor = Visitor(chromium, url, width=NARROWEST)
+    try:
+        assert sideways(visitor.open(furnished[name])) == 0
     finally:
         visitor.close()

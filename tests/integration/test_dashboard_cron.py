@@ -126,3 +126,10 @@ async def test_unknown_cron_is_a_page_that_says_so(api: httpx.AsyncClient) -> No
 
     assert answer.status_code == 404
     assert answer.text.startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("name", ["head", "runs"])
+async def test_an_open_page_of_a_cron_that_goes_is_asked_for_anew(api: httpx.AsyncClient, name: str) -> None:
+    answer = await api.get(f"/ui/crons/{uuid4()}/{name}", headers=HTMX)
+
+    assert (answer.status_code, answer.headers["hx-refresh"]) == (204, "true")

@@ -217,5 +217,6 @@ async def test_an_empty_server_teaches_its_first_cron_and_reloads_when_it_comes(
     no_longer = await api.get("/ui/crons/stats", headers=HTMX)
 
     assert "curl http://localhost/runs/crons" in empty_page
+    assert "<pre>" not in empty_page  # they scroll: the keyboard has to reach them
     assert "hx-refresh" not in still_empty.headers
     assert no_longer.headers["hx-refresh"] == "true"

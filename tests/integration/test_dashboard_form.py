@@ -291,6 +291,22 @@ async def test_an_edit_shows_assistant_and_thread_but_cannot_change_them(
     assert (after["assistant_id"], after["thread_id"], after["on_run_completed"]) == (AGENT_ID, thread_id, None)
 
 
+async def test_an_edit_that_is_refused_still_shows_what_stays(api: httpx.AsyncClient, database_uri: str) -> None:
+    thread_id = make_thread(database_uri)
+    made = await api.post(f"/threads/{thread_id}/runs/crons", json={"assistant_id": "agent", "schedule": "0 9 * * *"})
+    path = f"/ui/crons/{made.json()['cron_id']}/edit"
+    fields = await opened(api, path)
+
+    refused = await api.post(path, data=fields | {"labels": "wrong"})
+    ahead = await api.post("/ui/crons/preview", data=fields, headers=HTMX)
+
+    for shown in (refused.text, ahead.text):
+        assert f"thread_id: {thread_id}" in shown
+        assert "assistant: agent" in shown
+    assert f"?assistant={AGENT_ID}" in refused.text
+    assert '<p class="fixed">agent</p>' in refused.text
+
+
 async def test_hostile_values_are_text_in_the_form(api: httpx.AsyncClient) -> None:
     hostile = "\"'><script>alert(1)</script>{{7*7}}</textarea>"
     fields = dict.fromkeys(("name", "schedule", "timezone", "thread_id", "labels", "timeout", "webhook"), hostile)

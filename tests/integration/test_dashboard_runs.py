@@ -64,6 +64,7 @@ async def test_an_empty_ledger_says_what_will_stand_there(api: httpx.AsyncClient
 
     assert answer.status_code == 200
     assert "Nothing has fired yet" in answer.text
+    assert 'id="throughput-box" tabindex="0"' in answer.text  # it scrolls: the keyboard has to reach it
 
 
 async def test_each_segment_lists_its_own(api: httpx.AsyncClient, database_uri: str) -> None:
@@ -91,6 +92,21 @@ async def test_each_segment_lists_its_own(api: httpx.AsyncClient, database_uri: 
     assert "May it go out?" in every
     assert f'href="/ui/threads/{asking}"' in every
     assert re.search(r"Running <span[^>]*>2</span>", every)
+
+
+async def test_a_question_is_seen_at_its_cron_and_at_its_thread_too(api: httpx.AsyncClient, database_uri: str) -> None:
+    cron, thread_id = await make_cron(api), make_thread(database_uri)
+    asking = fire(database_uri, cron, "success", output="What it was given")
+    run_on(database_uri, cron, thread_id, asking, "success")
+    ask(database_uri, thread_id, "May it go out?")
+
+    at_cron = (await api.get(f"/ui/crons/{cron['cron_id']}/runs", headers=HTMX)).text
+    at_thread = (await api.get(f"/ui/threads/{thread_id}", headers=BROWSER)).text
+
+    assert "asks a person" in at_cron
+    assert "May it go out?" in at_cron
+    assert "What it was given" not in at_cron
+    assert "succeeded" not in at_cron + at_thread
 
 
 async def test_a_question_stands_at_the_last_firing_of_its_thread_until_a_run_answers(

@@ -77,6 +77,7 @@ async def test_what_a_run_made_is_text_and_not_without_end(api: httpx.AsyncClien
     assert len(shown) < 1_000_000
     assert "more characters" in shown
     assert "the last 100 of 301" in shown
+    assert 'id="talk" tabindex="0"' in shown  # it scrolls: the keyboard has to reach it
 
 
 async def test_a_thread_that_is_gone_tells_why(api: httpx.AsyncClient, database_uri: str) -> None:
@@ -88,6 +89,15 @@ async def test_a_thread_that_is_gone_tells_why(api: httpx.AsyncClient, database_
     assert answer.status_code == 404
     assert "on_run_completed" in answer.text
     assert "The ledger keeps an excerpt" in answer.text
+
+
+async def test_an_open_page_of_a_thread_that_goes_is_asked_for_anew(api: httpx.AsyncClient, database_uri: str) -> None:
+    thread_id = make_thread(database_uri)
+    execute(database_uri, "UPDATE thread SET deleted_at = now()")
+
+    answer = await api.get(f"/ui/threads/{thread_id}/live", headers=HTMX)
+
+    assert (answer.status_code, answer.headers["hx-refresh"]) == (204, "true")
 
 
 async def test_a_failed_run_tells_its_error(api: httpx.AsyncClient, worker: Worker) -> None:

@@ -111,10 +111,23 @@ def test_hostile_names_stay_text_in_drawings() -> None:
     assert parse(drawn).findtext(".//text/title") == name
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("x" * 22, "x" * 22), ("x" * 23, "x" * 21 + "…"), ("w" * 11, "w" * 11), ("w" * 12, "w" * 10 + "…"),
+        ("\N{CJK UNIFIED IDEOGRAPH-540D}" * 12, "\N{CJK UNIFIED IDEOGRAPH-540D}" * 10 + "…"),
+    ],
+)  # fmt: skip
+def test_a_name_is_cut_off_where_its_room_ends(name: str, shown: str) -> None:
+    drawn = parse(draw_score([Lane(name, None, "", [])], now=NOW))
+
+    assert [title.tail for title in drawn.iterfind(".//text/title")] == [shown]
+
+
 def test_a_lane_that_is_quiet_for_long_says_when_it_goes_on() -> None:
     drawn = draw_score([Lane("weekly", None, "", [], NOW + timedelta(days=5))], now=NOW)
 
-    assert "Fri 06 Mar, 12:30 UTC" in drawn
+    assert "Fri 6 Mar, 12:30 UTC" in drawn
 
 
 @pytest.mark.parametrize(
@@ -133,6 +146,17 @@ def test_lengths_are_said_in_the_unit_that_fits(length: timedelta, said: str) ->
     assert words.took(length) == said
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(-90, "1 min ago"), (-1, "1 s ago"), (-0.4, "now"), (0, "now"), (0.9, "now"), (1, "in 1 s")]
+)
+def test_what_is_less_than_a_second_off_is_now(seconds: float, said: str) -> None:
+    assert words.distance(NOW + timedelta(seconds=seconds), NOW) == said
+
+
+def test_a_whole_minute_is_told_without_seconds() -> None:
+    assert ">12:30 UTC<" in words.clock(NOW)
+
+
 def test_a_hundred_percent_is_said_only_of_all() -> None:
     assert words.percent(9999, 10000) == "99.9 %"
     assert words.percent(5, 5) == "100 %"
@@ -143,4 +167,4 @@ def test_an_instant_is_a_time_element_that_says_utc_without_scripts() -> None:
     said = words.when(NOW, "Europe/Rome")
 
     assert 'datetime="2026-03-01T12:30:00.000Z" data-form="full" data-zone="Europe/Rome"' in said
-    assert ">Sun 01 Mar, 12:30 UTC<" in said
+    assert ">Sun 1 Mar, 12:30 UTC<" in said

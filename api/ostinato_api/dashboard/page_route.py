@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastapi import Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from sqlalchemy import exc as sqlalchemy_errors
@@ -17,7 +18,7 @@ from ostinato_shared.errors import NotFoundError, OstinatoError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from fastapi import Request, Response
+    from fastapi import Request
 
 AWAY = (sqlalchemy_errors.OperationalError, sqlalchemy_errors.TimeoutError)
 TOLD = (OstinatoError, RequestValidationError, HTTPException, *AWAY)
@@ -39,9 +40,12 @@ class PageRoute(APIRoute):
                 check_same_origin(request)
                 response = await handler(request)
             except TOLD as error:
-                if rendering.is_part(request):
+                if _is_gone(request, error):
+                    response = Response(status_code=204, headers={"hx-refresh": "true"})
+                elif rendering.is_part(request):
                     raise
-                response = _page_of(request, error)
+                else:
+                    response = _page_of(request, error)
             response.headers.update(rendering.GUARDS)
             return response
 
@@ -52,6 +56,11 @@ def check_same_origin(request: Request) -> None:
     """Only our own pages may change things. Raises ForbiddenError; programs, which are no pages, may."""
     if request.method not in READING and asker_of(request.headers) is Asker.OTHER_PAGE:
         raise errors.ForbiddenError(OWN_PAGES_ONLY)
+
+
+def _is_gone(request: Request, error: Exception) -> bool:
+    """Whether an open page looks again at what was deleted meanwhile: the page is asked for anew, and says so."""
+    return rendering.is_part(request) and request.method == "GET" and isinstance(error, NotFoundError)
 
 
 def _page_of(request: Request, error: Exception) -> Response:

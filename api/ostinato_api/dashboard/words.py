@@ -20,17 +20,17 @@ DASH: Final = "\u2013"
 
 def when(at: datetime, zone: str | None = None) -> Markup:
     """An instant as `<time>`: day and time, in UTC until app.js reads it; `zone` is its cron's own."""
-    return _time(at, "full", f"{at.astimezone(UTC):%a %d %b, %H:%M} UTC", zone)
+    return _time(at, "full", f"{at.astimezone(UTC):%a %-d %b, %H:%M} UTC", zone)
 
 
 def exact(at: datetime, zone: str | None = None) -> Markup:
     """Likewise to the second: for schedules that have seconds."""
-    return _time(at, "exact", f"{at.astimezone(UTC):%a %d %b, %H:%M:%S} UTC", zone)
+    return _time(at, "exact", f"{at.astimezone(UTC):%a %-d %b, %H:%M:%S} UTC", zone)
 
 
 def clock(at: datetime, zone: str | None = None) -> Markup:
-    """An instant of today as `<time>`, to the second."""
-    return _time(at, "clock", f"{at.astimezone(UTC):%H:%M:%S} UTC", zone)
+    """A minute of today as `<time>`."""
+    return _time(at, "hour", f"{at.astimezone(UTC):%H:%M} UTC", zone)
 
 
 def ago(at: datetime, now: datetime) -> Markup:
@@ -39,7 +39,9 @@ def ago(at: datetime, now: datetime) -> Markup:
 
 
 def distance(at: datetime, now: datetime) -> str:
-    """How far off an instant is, such as `in 7 min` or `3 h ago`."""
+    """How far off an instant is, such as `in 7 min`, `3 h ago` or `now`."""
+    if abs(at - now) < SECOND:
+        return "now"
     said = span(abs(at - now))
     return f"in {said}" if at > now else f"{said} ago"
 

@@ -10,13 +10,14 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ostinato_api import assistants, crons
-from ostinato_api.dashboard import cron_queries, queries, rendering
+from ostinato_api.dashboard import cron_queries, queries, rendering, run_queries
 from ostinato_api.dashboard.page_route import PageRoute
 from ostinato_api.dashboard.svg.calendar import draw_calendar
 from ostinato_api.dashboard.svg.durations import draw_durations
 from ostinato_api.dashboard.svg.strip import Bar
 from ostinato_api.dashboard.views import cron as views
 from ostinato_api.dashboard.views import crons as list_views
+from ostinato_api.dashboard.views import runs as run_views
 from ostinato_api.dashboard.views.code import as_code
 from ostinato_api.dependencies import CallerDep, SenderDep, SessionDep
 from ostinato_api.extras import events, firings
@@ -102,6 +103,8 @@ async def _runs(session: AsyncSession, cron_id: UUID, cursor: str | None) -> dic
     found, following = await firings.page(
         session, firings.Filter(cron_id=cron_id), limit=cron_queries.FIRINGS, cursor=cursor
     )
+    thread_ids = [each.thread_id for each in found if each.thread_id is not None]
+    threads = (await session.execute(run_queries.threads(thread_ids))).all() if thread_ids else []
     over = (await session.execute(cron_queries.durations(cron_id))).all()
     bars = [Bar(each.fire_time, each.outcome, each.taken) for each in reversed(over)]
     return {
@@ -110,7 +113,9 @@ async def _runs(session: AsyncSession, cron_id: UUID, cursor: str | None) -> dic
         "following": following,
         "reason": views.reason,
         "length": list_views.length,
-        "runs_there": await _there(session, found),
+        "waiting": run_views.WAITING,
+        "runs_there": {thread.thread_id for thread in threads},
+        "questions": {thread.asking: run_views.asked(thread.question) for thread in threads},
         "durations": draw_durations(bars, slots=cron_queries.DURATIONS) if bars else None,
         "bars": len(bars),
         "spread": views.spread(bars),

@@ -92,6 +92,8 @@ async def preview(request: Request, pairs: PairsDep, session: SessionDep) -> Res
     language = dict(pairs).get("language", "")
     cron_id = as_uuid(form.cron_id) if form.seen else None
     stored = await crons.get(session, cron_id) if cron_id else None
+    if stored is not None:
+        form = views.of_stored(form, stored)
     values = await _ahead(request, session, form, _reading(form, stored), stored, language)
     return rendering.part(request, "parts/form_ahead.html", "parts/form_said.html", swap=True, **values)
 
@@ -133,6 +135,7 @@ async def change(  # noqa: PLR0917 - FastAPI passes them by name
     form = views.read(pairs)
     refused = await _refused(project, form)
     cron = await crons.hold(session, cron_id)
+    form = views.of_stored(form, cron)
     reading = views.read_change(form, cron, now=datetime.now(UTC))
     if refused is not None and "webhook" in reading.body:
         _note(reading, refused)

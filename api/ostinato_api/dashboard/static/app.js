@@ -9,7 +9,6 @@
   const FORMS = {
     full: { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
     exact: { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
-    clock: { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
     hour: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   };
   const formats = new Map();
@@ -43,6 +42,7 @@
 
   function distance(at) {
     const now = Date.now() + offset;
+    if (Math.abs(at - now) < 1000) return "now";
     if (at > now) return `in ${span(at - now)}`;
     return `${span(now - at)} ago`;
   }

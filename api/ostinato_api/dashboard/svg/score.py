@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
+from unicodedata import east_asian_width
 
 from markupsafe import Markup
 
@@ -23,7 +25,8 @@ TOP: Final = 26
 LANE: Final = 21
 FOOT: Final = 20
 DENSE: Final = timedelta(minutes=12)  # mean distance under which circles would touch
-TITLE_LENGTH: Final = 22  # characters
+ROOM: Final = 22  # ordinary letters of a title
+BROAD: Final = "mwMW@%"  # letters with the room of two, as those of East Asia
 
 
 @dataclass(frozen=True)
@@ -73,15 +76,23 @@ def _grid(now: datetime, height: int) -> Iterator[Markup]:
 
 def _lane(lane: Lane, index: int, now: datetime) -> Markup:
     y = TOP + LANE * index + 4
-    name = lane.title if len(lane.title) <= TITLE_LENGTH else lane.title[: TITLE_LENGTH - 1] + "…"
     label = Markup('<text class="name{}" x="{}" y="{}"><title>{}</title>{}</text>').format(
-        " quiet" if lane.quiet else "", LEFT - 14, y + 4, lane.title, name
+        " quiet" if lane.quiet else "", LEFT - 14, y + 4, lane.title, _short(lane.title)
     )
     if lane.url is not None:
         label = Markup('<a id="lane-{}" href="{}">{}</a>').format(lane.url.rpartition("/")[2], lane.url, label)
     line = Markup('<line class="lane" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, RIGHT, y, y)
     marks = _crowd(lane.marks, y, now) if _is_dense(lane.marks) else _notes(lane.marks, y, now)
     return Markup("<g>{}{}{}{}</g>").format(label, line, marks, _edge(lane, y))
+
+
+def _short(title: str) -> str:
+    """As much of a title as there is room for beside its lane."""
+    widths = [2 if letter in BROAD or east_asian_width(letter) in {"F", "W"} else 1 for letter in title]
+    if sum(widths) <= ROOM:
+        return title
+    fit = sum(so_far < ROOM for so_far in accumulate(widths))
+    return title[:fit] + "…"
 
 
 def _crowd(marks: Sequence[Mark], y: int, now: datetime) -> Markup:
@@ -112,7 +123,7 @@ def _edge(lane: Lane, y: int) -> Markup:
     if lane.later is not None:
         return Markup(
             '<text class="edge" x="{}" y="{}">next <tspan data-at="{}" data-form="full">{}</tspan> →</text>'
-        ).format(RIGHT - 4, y - 3, lane.later.isoformat(), f"{lane.later:%a %d %b, %H:%M} UTC")
+        ).format(RIGHT - 4, y - 3, lane.later.isoformat(), f"{lane.later:%a %-d %b, %H:%M} UTC")
     return Markup()
 
 

@@ -106,6 +106,11 @@ def of_cron(cron: Cron) -> Form:
     )
 
 
+def of_stored(form: Form, cron: Cron) -> Form:
+    """The form with what stays as it was made, which a browser does not send."""
+    return replace(form, assistant=str(cron.assistant_id), thread_id=str(cron.thread_id or ""))
+
+
 def read_new(form: Form, *, now: datetime) -> Reading:
     """The body of a new cron; `assistant_id` and `schedule` stand in it whatever they say."""
     found = _read(form, Form(timezone="", enabled="yes"), {}, now)

@@ -69,7 +69,7 @@ def look_ahead(form: Form, reading: Reading, *, now: datetime) -> Shown:
     except InvalidError as error:
         return Shown(fault=reason_of(error))
     seconds = parse_schedule(form.schedule).fields.seconds != (0,)
-    form_of = "%a %d %b, %H:%M:%S" if seconds else "%a %d %b, %H:%M"
+    form_of = "%a %-d %b, %H:%M:%S" if seconds else "%a %-d %b, %H:%M"
     end = _end(reading)
     fires = tuple(
         Fire(each.at, f"{each.at.astimezone(zone):{form_of}}", each.note)
