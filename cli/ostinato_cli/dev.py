@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ostinato_cli import addresses
 from ostinato_cli.console import Console
 from ostinato_cli.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from ostinato_cli.embedded.leash import bind_to_parent
@@ -54,6 +55,7 @@ def run_dev(options: DevOptions) -> int:
     with ExitStack() as running:
         check = _step(running, env, "check")  # imports the user's graphs while the servers start
         servers = _start_servers(options.data_dir, env, running)
+        running.enter_context(addresses.noted(options.data_dir, env))
         for step in (check, _step(running, env, "db", "upgrade")):
             if step.wait() != 0:
                 raise StepFailedError("Nothing was started: see above.")
@@ -71,7 +73,7 @@ async def _supervise(
     def announce() -> None:
         console.say(f"ready: api {url}  docs {url}/docs" + (f"  Flower {flower}" if flower else ""))
         if options.browser and sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
-            webbrowser.open(f"{url}/docs")
+            webbrowser.open(url)
 
     grace = float(env.get("OSTINATO_DRAIN_SECONDS") or DRAIN_SECONDS) + GRACE_BEYOND_DRAIN
     supervisor = Supervisor(programs, console=console, servers=servers, on_ready=announce, grace_seconds=grace)

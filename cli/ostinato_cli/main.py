@@ -54,6 +54,7 @@ people.add_to(app)
 
 Config = Annotated[Path, typer.Option("--config", envvar="OSTINATO_CONFIG", help="The langgraph.json of your project.")]
 CONFIG = Path("langgraph.json")
+DATA_DIR = Path(".ostinato")
 
 
 @app.command()
@@ -63,10 +64,10 @@ def dev(  # noqa: PLR0917 - Typer calls it by name
     port: Annotated[
         int, typer.Option(envvar="OSTINATO_PORT", min=0, max=65535, help="The api's port; 0 takes any that is free.")
     ] = 2024,
-    data_dir: Annotated[Path, typer.Option(help="Where the embedded servers keep their data.")] = Path(".ostinato"),
+    data_dir: Annotated[Path, typer.Option(help="Where the embedded servers keep their data.")] = DATA_DIR,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes; one per processor core is plenty.")] = 1,
     flower: Annotated[bool, typer.Option(help="Run Flower, the view of workers and tasks.")] = True,  # noqa: FBT002 - Typer's form of a flag
-    browser: Annotated[bool, typer.Option(help="Open the api's page when all is ready (only from a desktop).")] = True,  # noqa: FBT002 - likewise
+    browser: Annotated[bool, typer.Option(help="Open the dashboard when all is ready (only from a desktop).")] = True,  # noqa: FBT002 - likewise
     allow_origin: Annotated[
         list[str] | None, typer.Option(help="A browser origin to let in, such as https://app.example.com; repeatable.")
     ] = None,
@@ -145,15 +146,23 @@ class Output(StrEnum):
 
 @app.command()
 def doctor(
-    config: Config = CONFIG,
+    config: Annotated[
+        Path | None,
+        typer.Option(envvar="OSTINATO_CONFIG", help="The langgraph.json of your project [default: langgraph.json]."),
+    ] = None,
+    data_dir: Annotated[
+        Path, typer.Option(help="Of an `ostinato dev`: its servers are examined where the environment names none.")
+    ] = DATA_DIR,
     output: Annotated[Output, typer.Option("--output", "-o", help="For people, or for programs.")] = Output.TEXT,
 ) -> None:
     """Check settings, servers, clocks, beat, workers, schedule, project; say what to do. Exit code 1 if one fails."""
-    _set(config=config)
+    from ostinato_cli import addresses
     from ostinato_cli.doctor import examine
     from ostinato_shared import logs
     from ostinato_shared.checks import Level
 
+    _set(config=config)
+    addresses.adopt(data_dir)
     with redirect_stdout(sys.stderr):  # what the user's graphs print is no finding
         logs.configure(level="WARNING")
         findings = list(examine())

@@ -71,9 +71,13 @@ def project(server_folder: Path, request: pytest.FixtureRequest) -> Path:
     return folder
 
 
+def without_own_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
+
+
 @contextmanager
 def running_dev(project: Path, *options: str, **variables: str) -> Iterator[Dev]:
-    env = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES} | variables
+    env = without_own_variables() | variables
     command = [*COMMAND, "--port", "0", *options]
     with subprocess.Popen(
         command, cwd=project, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -98,6 +102,23 @@ def test_one_command_brings_everything_up_and_one_signal_ends_it(project: Path) 
         dev.process.send_signal(signal.SIGINT)
         assert dev.process.wait(ENDING_SECONDS) == 0
         assert all(ended(pid) for pid in family)
+
+
+def test_doctor_beside_it_examines_its_servers(project: Path) -> None:
+    addresses = project / ".ostinato" / "addresses.env"
+    with running_dev(project) as dev:
+        dev.wait_until_ready()
+
+        assert addresses.stat().st_mode & 0o777 == 0o600
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "ostinato_cli", "doctor"],
+            cwd=project, env=without_own_variables(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, "ok    workers: 1 alive" in done.stdout) == (0, True), done.stdout
+
+        dev.process.send_signal(signal.SIGINT)
+        dev.process.wait(ENDING_SECONDS)
+        assert not addresses.exists()
 
 
 def test_kill_9_leaves_no_process_and_the_next_start_finds_the_data(project: Path) -> None:
