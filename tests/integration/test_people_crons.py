@@ -29,6 +29,7 @@ def test_created_cron_is_listed_shown_and_deleted(people: People) -> None:
     ]  # fmt: skip
     assert {"news", "Europe/Berlin", "on", "agent", "team=growth", made["cron_id"]} <= set(listed.out.split())
     shown = people.done("crons", "get", "news").out
+    assert re.search(r"^assistant +agent$", shown, re.MULTILINE)
     assert "every day" in shown
     assert re.search(r"^next run +20[-0-9]{8} [0-9:]{8} UTC$", shown, re.MULTILINE)  # not to be taken for Berlin's
     assert people.done("crons", "get", "news", "-o", "yaml").yaml["cron_id"] == made["cron_id"]

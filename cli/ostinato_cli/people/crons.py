@@ -62,11 +62,14 @@ async def ls(
 @talks(app)
 async def get(server: "Server", cron: CronArgument, *, output: Output = Format.TABLE) -> None:
     """Show one cron."""
+    from ostinato_cli.people.applying import assistant_names
     from ostinato_cli.people.names import find, shown_name
 
     found = await find(server, cron)
     if output is Format.TABLE:
-        found = {**found, "status": await server.call("GET", f"/runs/crons/{found['cron_id']}/status")}
+        names = await assistant_names(server, [found["assistant_id"]])
+        status = await server.call("GET", f"/runs/crons/{found['cron_id']}/status")
+        found = {**found, "assistant": names[found["assistant_id"]], "status": status}
     show_one(found, output, shown_name, _facts)
 
 
@@ -191,7 +194,7 @@ def _facts(cron: "Json") -> list[tuple[str, object]]:
         ("next run", _next_run(cron)),
         ("end", utc(cron["end_time"])), ("state", "on" if cron["enabled"] else "paused"),
         ("paused by", status.get("paused_by")), ("note", status.get("note")), ("fault", status.get("fault")),
-        ("failures in a row", status.get("consecutive_failures")), ("assistant", cron["assistant_id"]),
+        ("failures in a row", status.get("consecutive_failures")), ("assistant", cron["assistant"]),
         ("thread", cron["thread_id"]), ("labels", _labels(cron)), ("guards", cron["metadata"].get("ostinato")),
         ("input", payload.get("input")), ("webhook", payload.get("webhook")), ("made", utc(cron["created_at"])),
     ]  # fmt: skip
