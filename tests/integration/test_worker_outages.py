@@ -1,6 +1,9 @@
 """What a worker does when answers are lost, its lease runs, or a graph stalls its loop."""
 
 import asyncio
+import os
+import signal
+import threading
 import time
 from typing import Any
 
@@ -177,3 +180,25 @@ def test_run_that_stalls_the_loop_is_told_from_its_neighbours(db: Database, data
 
     assert set(seen) == {None, stubborn}
     assert [entry["graphs"] for entry in logs if entry["event"] == "loop_blocked"] == [["stubborn"]]
+
+
+def test_lease_is_given_up_though_the_database_hangs(database_uri: str, redis_uri: str) -> None:
+    with running(database_uri, redis_uri) as worker:
+        lease = Lease(worker)
+        lease.seconds = 0.6
+        lease.hold()
+        assert lease._connection is not None
+        backend = lease._connection.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
+        giving_up = threading.Thread(target=lease.release, daemon=True)
+        try:
+            time.sleep(lease.seconds)  # a renewal hangs
+            giving_up.start()
+            giving_up.join(15)
+            hangs = giving_up.is_alive()
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        giving_up.join()
+        lease._thread.join()
+
+    assert not hangs
