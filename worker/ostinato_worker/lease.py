@@ -92,7 +92,6 @@ class Lease:
                 self.runtime.settings.database_dsn,
                 autocommit=True,
                 connect_timeout=CONNECT_SECONDS,
-                tcp_user_timeout=int(self.seconds * 1000 / 2),
                 **connect_kwargs(),
             )
         return self._connection
