@@ -5,12 +5,14 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import wait
 from typing import Any
 
 import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from ostinato_cli.embedded import EmbeddedValkey
 from ostinato_shared.queries import runs
 from ostinato_worker import firing, loop_lag
 from ostinato_worker.lease import Lease
@@ -202,3 +204,18 @@ def test_lease_is_given_up_though_the_database_hangs(database_uri: str, redis_ur
         lease._thread.join()
 
     assert not hangs
+
+
+def test_run_ends_though_redis_hangs(db: Database, worker: Runtime, valkey_server: EmbeddedValkey) -> None:
+    thread = db.thread()
+    run_id, _ = (db.enqueue(thread, db.assistant()) for _ in range(2))
+    assert valkey_server.pid is not None
+    os.kill(valkey_server.pid, signal.SIGSTOP)
+    try:
+        ended = asyncio.run_coroutine_threadsafe(firing.start(worker, run_id), worker.loop)
+        _, hang = wait([ended], timeout=20)
+    finally:
+        os.kill(valkey_server.pid, signal.SIGCONT)
+
+    assert not hang
+    assert db.run_row(run_id)["status"] == "success"
