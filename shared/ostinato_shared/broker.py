@@ -92,10 +92,12 @@ def display_name(name: object) -> str | None:
 
 
 def connect(url: str) -> Redis:
-    """A client that reads and writes text and rides out short cuts."""
+    """A client that reads and writes text and rides out short cuts, and waits for no server that hangs."""
     return Redis.from_url(
         url,
         decode_responses=True,
+        socket_timeout=HINT_SECONDS,
+        socket_connect_timeout=HINT_SECONDS,
         socket_keepalive=True,
         health_check_interval=KEEPALIVE_SECONDS,
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 3),
@@ -103,7 +105,7 @@ def connect(url: str) -> Redis:
 
 
 def connect_async(url: str) -> AsyncRedis:
-    """The same for an event loop."""
+    """The same for an event loop, where whoever waits says for how long: who listens does for ever."""
     return AsyncRedis.from_url(
         url,
         decode_responses=True,

@@ -7,12 +7,14 @@ import threading
 import time
 from concurrent.futures import wait
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from structlog.testing import capture_logs
 
 from ostinato_cli.embedded import EmbeddedValkey
+from ostinato_shared import broker
 from ostinato_shared.queries import runs
 from ostinato_worker import firing, loop_lag
 from ostinato_worker.lease import Lease
@@ -219,3 +221,22 @@ def test_run_ends_though_redis_hangs(db: Database, worker: Runtime, valkey_serve
 
     assert not hang
     assert db.run_row(run_id)["status"] == "success"
+
+
+def test_stop_leaves_its_messages_to_the_sweep_while_redis_hangs(
+    worker: Runtime, valkey_server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "HINT_SECONDS", 0.2)
+    worker.put_off.append(broker.run_message(uuid4()))
+    sending = threading.Thread(target=worker.send_put_off, daemon=True)
+    assert valkey_server.pid is not None
+    os.kill(valkey_server.pid, signal.SIGSTOP)
+    try:
+        sending.start()
+        sending.join(15)
+        hangs = sending.is_alive()
+    finally:
+        os.kill(valkey_server.pid, signal.SIGCONT)
+    sending.join()
+
+    assert not hangs
