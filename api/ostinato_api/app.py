@@ -13,7 +13,7 @@ from ostinato_api.dashboard.routes import add_dashboard
 from ostinato_api.dependencies import open_services
 from ostinato_api.errors import PROBLEMS, add_error_handlers
 from ostinato_api.keys import KeyCheck
-from ostinato_api.middleware import Gate, RequestLog
+from ostinato_api.middleware import Gate, Patience, RequestLog
 from ostinato_api.routes import ROUTERS
 from ostinato_shared.project import load_project
 
@@ -46,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses=PROBLEMS,
     )
     add_error_handlers(app)
+    app.add_middleware(Patience)
     app.add_middleware(KeyCheck, keys=settings.api_keys)
     app.add_middleware(Gate, origins=settings.allow_origin, keyed=bool(settings.api_keys))
     app.add_middleware(RequestLog)

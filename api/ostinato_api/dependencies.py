@@ -1,18 +1,15 @@
 """What a route may ask for: coroutines, because FastAPI sends plain functions to a thread."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-import structlog
 from fastapi import Depends, Request
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool
-from redis import RedisError
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
@@ -20,15 +17,13 @@ from ostinato_api.dashboard.feed import Feed
 from ostinato_api.keys import CALLER
 from ostinato_api.metrics.ledger import Tally
 from ostinato_api.waiting import Waiting
-from ostinato_shared.broker import connect_async
+from ostinato_shared.broker import connect_async, hint
 from ostinato_shared.database import make_engine, make_pool
 from ostinato_shared.project import Project
 from ostinato_shared.settings import Settings
 from ostinato_shared.task_names import CANCEL_CHANNEL, DONE_CHANNEL, QUEUE, WAKE_CHANNEL
 
-log = structlog.get_logger()
-
-SEND_SECONDS = 0.5  # a message is a hint: nobody waits long for a Redis that hangs
+SEND_SECONDS = 0.5  # nobody who asks waits long for a Redis that hangs
 
 
 @dataclass(frozen=True)
@@ -39,26 +34,19 @@ class Sender:
 
     async def wake_beat(self) -> None:
         """Tell the leading beat that crons have changed."""
-        await self._try(self.redis.publish(WAKE_CHANNEL, ""))
+        await hint(self.redis.publish(WAKE_CHANNEL, ""), seconds=SEND_SECONDS)
 
     async def send(self, *messages: str, queue: str = QUEUE) -> None:
         """Put ready-made Celery messages on a queue."""
-        await self._try(self.redis.lpush(queue, *messages))
+        await hint(self.redis.lpush(queue, *messages), seconds=SEND_SECONDS)
 
     async def tell_done(self, run_id: UUID) -> None:
         """Tell whoever waits for a run that it is over, or gone."""
-        await self._try(self.redis.publish(DONE_CHANNEL, str(run_id)))
+        await hint(self.redis.publish(DONE_CHANNEL, str(run_id)), seconds=SEND_SECONDS)
 
     async def tell_cancel(self, thread_id: UUID) -> None:
         """Tell the worker that has this thread's run to look whether it shall end."""
-        await self._try(self.redis.publish(CANCEL_CHANNEL, str(thread_id)))
-
-    async def _try(self, command: Awaitable[object]) -> None:
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await command
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("hint_not_sent", reason=type(error).__name__)
+        await hint(self.redis.publish(CANCEL_CHANNEL, str(thread_id)), seconds=SEND_SECONDS)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
 import time
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 EXPOSED = "x-pagination-total, x-pagination-next, content-location, location, x-request-id"
 METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+ANSWER_SECONDS = 60.0  # then the usual proxy gives up, too
 QUIET = {"/ok"}  # asked every few seconds by whoever supervises the server
 
 
@@ -168,3 +170,46 @@ class RequestLog:
                 level = log.debug if scope["path"] in QUIET else log.info
                 milliseconds = round((time.perf_counter() - started) * 1000, 1)
                 level("request", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
+
+
+class Patience:
+    """503 instead of a route that says nothing for so long: a Postgres that hangs would be waited for for ever.
+
+    The body may take its time to come, and an answer that has begun its time to end: waits, streams of events.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        def wait_until(when: float | None) -> None:
+            if not limit.expired():
+                limit.reschedule(when)
+
+        async def receive_unhurried() -> Message:
+            wait_until(None)
+            message = await receive()
+            if not begun:
+                wait_until(asyncio.get_running_loop().time() + ANSWER_SECONDS)
+            return message
+
+        async def send_unhurried(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            wait_until(None)
+            await send(message)
+
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS) as limit:
+                await self.app(scope, receive_unhurried, send_unhurried)
+        except TimeoutError:
+            if begun or not limit.expired():
+                raise
+            log.warning("request_given_up", method=scope["method"], path=scope["path"], seconds=ANSWER_SECONDS)
+            detail = f"The database, or a graph, has not answered within {ANSWER_SECONDS:g} s. Try again."
+            await answer(503, detail, headers={"retry-after": "1"})(scope, receive, send)

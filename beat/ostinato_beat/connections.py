@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 OUTAGES: Final = (psycopg.OperationalError, psycopg.InterfaceError)  # the server's trouble, not a statement's
 TIMEOUT_SECONDS: Final = 5
-# A host that died without a word is noticed within some 10 s.
-SILENCE: Final[dict[str, Any]] = {
-    "tcp_user_timeout": 10_000,
-    "keepalives_idle": 4,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-}
 # Beat finds its rows by keys, a few hundred at a time. A plan made while a table was empty, or one that reads all of a
 # small table, is a bad one an hour later.
 PLANS: Final = " ".join(
@@ -51,9 +44,7 @@ class Postgres:
         """The open connection. Raises psycopg.OperationalError while the server is away."""
         if self._connection is None or self._connection.closed:
             arguments = {**connect_kwargs(), "options": f"{GUARDS} {PLANS}", "application_name": "ostinato-beat"}
-            self._connection = psycopg.connect(
-                self._dsn, autocommit=True, connect_timeout=TIMEOUT_SECONDS, **SILENCE, **arguments
-            )
+            self._connection = psycopg.connect(self._dsn, autocommit=True, connect_timeout=TIMEOUT_SECONDS, **arguments)
         return self._connection
 
     def close(self) -> None:

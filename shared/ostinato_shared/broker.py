@@ -6,12 +6,14 @@ messages kill a stock worker: nobody else writes to these queues.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from redis import Redis
+import structlog
+from redis import Redis, RedisError
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
@@ -20,11 +22,14 @@ from redis.retry import Retry
 from ostinato_shared.task_names import EXECUTE_RUN, FIRE_CRON, HINT_VERSION, QUEUE, SEND_WEBHOOK
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from datetime import datetime
     from uuid import UUID
 
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 NAME_LIMIT = 80  # characters of a cron's name that travel
 KEEPALIVE_SECONDS = 15
+HINT_SECONDS = 5.0  # then Redis hangs, not the loop
 
 
 def fire_message(
@@ -87,10 +92,12 @@ def display_name(name: object) -> str | None:
 
 
 def connect(url: str) -> Redis:
-    """A client that reads and writes text and rides out short cuts."""
+    """A client that reads and writes text and rides out short cuts, and waits for no server that hangs."""
     return Redis.from_url(
         url,
         decode_responses=True,
+        socket_timeout=HINT_SECONDS,
+        socket_connect_timeout=HINT_SECONDS,
         socket_keepalive=True,
         health_check_interval=KEEPALIVE_SECONDS,
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 3),
@@ -98,7 +105,7 @@ def connect(url: str) -> Redis:
 
 
 def connect_async(url: str) -> AsyncRedis:
-    """The same for an event loop."""
+    """The same for an event loop, where whoever waits says for how long: who listens does for ever."""
     return AsyncRedis.from_url(
         url,
         decode_responses=True,
@@ -106,3 +113,12 @@ def connect_async(url: str) -> AsyncRedis:
         health_check_interval=KEEPALIVE_SECONDS,
         retry=AsyncRetry(ExponentialBackoff(cap=1.0, base=0.05), 3),
     )
+
+
+async def hint(command: Awaitable[object], *, seconds: float = HINT_SECONDS) -> None:
+    """Send another process a hint. One that is lost only costs time: a sweep, or its own look, finds the row."""
+    try:
+        async with asyncio.timeout(seconds):
+            await command
+    except (RedisError, OSError, TimeoutError) as error:
+        log.warning("hint_not_sent", reason=type(error).__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 # A client that stalls inside a transaction must not hold its locks: neither for others, nor for itself.
 # In another zone than UTC, the first and last days of the calendar are no datetimes.
 GUARDS = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=5s -c timezone=UTC"
+
+# A host that died without a word is noticed within some 10 s, also by who waits for its answer.
+SILENCE: Final[dict[str, Any]] = {
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
 
 
 def make_engine(dsn: str, *, size: int = 10) -> AsyncEngine:
@@ -42,4 +50,4 @@ def make_pool(dsn: str, *, size: int = 10) -> AsyncConnectionPool[AsyncConnectio
 
 def connect_kwargs() -> dict[str, Any]:
     """What every connection of ours is opened with."""
-    return {"options": GUARDS, "application_name": "ostinato", "prepare_threshold": 5}
+    return {"options": GUARDS, "application_name": "ostinato", "prepare_threshold": 5, **SILENCE}

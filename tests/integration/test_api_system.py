@@ -1,9 +1,11 @@
 """Who is let in, how a request is read, and what every answer looks like."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from inspect import isasyncgenfunction, iscoroutinefunction
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ import pytest_asyncio
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from api_setting import AGENT_ID, execute, open_api, services_of, settings
+from api_setting import AGENT_ID, execute, fetch, open_api, services_of, settings
+from ostinato_api import middleware
 from ostinato_api.dashboard.routes import ROUTERS as DASHBOARD
 from ostinato_api.routes import ROUTERS as API
 from ostinato_cli.embedded import EmbeddedValkey
@@ -69,18 +72,61 @@ async def test_ok_is_500_when_asked_about_a_database_that_hangs(
 ) -> None:
     async with open_api(settings(database_uri, redis_uri, tmp_path)) as api:
         await api.get("/ok", params={"check_db": 1})  # opens a connection
-        with psycopg.connect(database_uri, autocommit=True) as other:
-            found = other.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'ostinato'").fetchall()
-        pids = [pid for (pid,) in found]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen_connections(database_uri):
             answer = await asyncio.wait_for(api.get("/ok", params={"check_db": 1}), 20)
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
 
     assert answer.status_code == 500
+
+
+async def test_request_that_a_database_keeps_hanging_is_answered_with_503(
+    database_uri: str, redis_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_api(settings(database_uri, redis_uri, tmp_path)) as api:
+        await api.post("/runs", json={"assistant_id": "agent"})
+        await api.post("/runs/crons", json=CRON)
+        monkeypatch.setattr(middleware, "ANSWER_SECONDS", 0.5)
+        with frozen_connections(database_uri):
+            asked = (api.post("/runs", json={"assistant_id": "agent"}), api.post("/runs/crons", json=CRON))
+            answers = await asyncio.wait_for(asyncio.gather(*asked), 20)
+
+    assert [(answer.status_code, answer.headers["retry-after"]) for answer in answers] == [(503, "1")] * 2
+    assert [len(fetch(database_uri, f"SELECT FROM {table}")) for table in ("run", "cron")] == [1, 1]
+
+
+async def test_answer_that_has_begun_may_last(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "ANSWER_SECONDS", 0.5)
+    waits = asyncio.create_task(api.post("/runs/wait", json={"assistant_id": "agent"}))
+
+    assert not (await asyncio.wait({waits}, timeout=1.5))[0]
+    await api.post("/runs/cancel", json={"status": "all"})
+    assert (await waits).status_code == 200
+
+
+async def test_body_that_is_long_in_coming_is_waited_for(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        await asyncio.sleep(1)
+        yield json.dumps(CRON).encode()
+
+    monkeypatch.setattr(middleware, "ANSWER_SECONDS", 0.5)
+
+    assert (await api.post("/runs/crons", content=slowly())).status_code == 200
+
+
+@contextmanager
+def frozen_connections(database_uri: str) -> Iterator[None]:
+    """The api's open connections are there, and do nothing."""
+    with psycopg.connect(database_uri, autocommit=True) as other:
+        found = other.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'ostinato'").fetchall()
+    pids = [pid for (pid,) in found]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def _refuse(*_: object) -> None:

@@ -1,11 +1,17 @@
 """From a due firing to a run and its end, on real servers."""
 
 import asyncio
+import threading
+from typing import Any
 
 import pytest
 
-from ostinato_worker import firing
+from ostinato_shared.queries import runs
+from ostinato_shared.queries.runs import RunRow
+from ostinato_worker import firing, stopping
+from ostinato_worker.lease import Lease
 from ostinato_worker.runtime import Runtime
+from ostinato_worker.tasks import RunTask
 from worker_setting import Database, execute_and_listen, running, yesterday
 
 
@@ -192,3 +198,34 @@ def test_fire_time_of_yesterday_fires_after_an_end_that_was_today(db: Database, 
     worker.run(firing.fire(worker, fired))
 
     assert db.firing_row(fired)["outcome"] == "success"
+
+
+def test_run_that_starts_as_the_stop_begins_gets_its_time(
+    db: Database, worker: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "HANG_SECONDS", 0.2)
+    worker.settings.drain_seconds = 20
+    run_id = db.enqueue(db.thread(), db.assistant())
+    ended, left = threading.Event(), threading.Event()
+    in_time: list[bool] = []
+
+    def leave(_: int) -> None:
+        in_time.append(ended.is_set())
+        left.set()
+
+    lease = Lease(worker)
+    lease.hold()
+    stop, start = stopping.Stop(worker, lease, leave=leave), runs.start
+
+    async def start_slowly(*arguments: Any, **options: Any) -> RunRow | None:
+        stop.begin()
+        await asyncio.sleep(1)
+        return await start(*arguments, **options)
+
+    monkeypatch.setattr(runs, "start", start_slowly)
+    RunTask(worker).run({"v": 1, "run_id": str(run_id)})
+    ended.set()
+
+    assert left.wait(10)
+    assert in_time == [True]
+    assert db.run_row(run_id)["status"] == "success"

@@ -1,13 +1,20 @@
 """What a worker does when answers are lost, its lease runs, or a graph stalls its loop."""
 
 import asyncio
+import os
+import signal
+import threading
 import time
+from concurrent.futures import wait
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from ostinato_cli.embedded import EmbeddedValkey
+from ostinato_shared import broker
 from ostinato_shared.queries import runs
 from ostinato_worker import firing, loop_lag
 from ostinato_worker.lease import Lease
@@ -177,3 +184,59 @@ def test_run_that_stalls_the_loop_is_told_from_its_neighbours(db: Database, data
 
     assert set(seen) == {None, stubborn}
     assert [entry["graphs"] for entry in logs if entry["event"] == "loop_blocked"] == [["stubborn"]]
+
+
+def test_lease_is_given_up_though_the_database_hangs(database_uri: str, redis_uri: str) -> None:
+    with running(database_uri, redis_uri) as worker:
+        lease = Lease(worker)
+        lease.seconds = 0.6
+        lease.hold()
+        assert lease._connection is not None
+        backend = lease._connection.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
+        giving_up = threading.Thread(target=lease.release, daemon=True)
+        try:
+            time.sleep(lease.seconds)  # a renewal hangs
+            giving_up.start()
+            giving_up.join(15)
+            hangs = giving_up.is_alive()
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        giving_up.join()
+        lease._thread.join()
+
+    assert not hangs
+
+
+def test_run_ends_though_redis_hangs(db: Database, worker: Runtime, valkey_server: EmbeddedValkey) -> None:
+    thread = db.thread()
+    run_id, _ = (db.enqueue(thread, db.assistant()) for _ in range(2))
+    assert valkey_server.pid is not None
+    os.kill(valkey_server.pid, signal.SIGSTOP)
+    try:
+        ended = asyncio.run_coroutine_threadsafe(firing.start(worker, run_id), worker.loop)
+        _, hang = wait([ended], timeout=20)
+    finally:
+        os.kill(valkey_server.pid, signal.SIGCONT)
+
+    assert not hang
+    assert db.run_row(run_id)["status"] == "success"
+
+
+def test_stop_leaves_its_messages_to_the_sweep_while_redis_hangs(
+    worker: Runtime, valkey_server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "HINT_SECONDS", 0.2)
+    worker.put_off.append(broker.run_message(uuid4()))
+    sending = threading.Thread(target=worker.send_put_off, daemon=True)
+    assert valkey_server.pid is not None
+    os.kill(valkey_server.pid, signal.SIGSTOP)
+    try:
+        sending.start()
+        sending.join(15)
+        hangs = sending.is_alive()
+    finally:
+        os.kill(valkey_server.pid, signal.SIGCONT)
+    sending.join()
+
+    assert not hangs

@@ -7,10 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
-import redis
 import structlog
 
-from ostinato_shared import channels
+from ostinato_shared import broker, channels
 from ostinato_shared.queries import runs
 from ostinato_shared.task_names import CANCEL_CHANNEL
 
@@ -49,10 +48,7 @@ async def look(runtime: Runtime) -> None:
 
 async def tell(runtime: Runtime, thread_id: UUID) -> None:
     """Tell the worker that has this thread's run to look."""
-    try:
-        await runtime.redis.publish(CANCEL_CHANNEL, str(thread_id))
-    except redis.RedisError as error:
-        log.warning("cancel_not_told", thread_id=str(thread_id), error=type(error).__name__)  # it looks by itself
+    await broker.hint(runtime.redis.publish(CANCEL_CHANNEL, str(thread_id)))
 
 
 async def _look_now_and_then(runtime: Runtime) -> None:

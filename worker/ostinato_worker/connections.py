@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 CONNECT_SECONDS = 5
-SILENCE_MS = 15_000  # a server that vanished without a word is noticed after so long
 
 
 class Connections:
@@ -48,7 +47,6 @@ class Connections:
             autocommit=True,
             row_factory=dict_row,
             connect_timeout=CONNECT_SECONDS,
-            tcp_user_timeout=SILENCE_MS,
             **connect_kwargs(),
         )
 

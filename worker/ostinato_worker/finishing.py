@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import psycopg
-import redis
 import structlog
 
 from ostinato_shared import broker
@@ -85,18 +84,8 @@ async def _hand_on(runtime: Runtime, run: RunRow) -> None:
 
 async def _tell(runtime: Runtime, run_id: UUID, *, next_run_id: UUID | None) -> None:
     if next_run_id is not None:
-        await _send(runtime, broker.run_message(next_run_id), run_id=next_run_id)
-    try:
-        await runtime.redis.publish(DONE_CHANNEL, str(run_id))
-    except redis.RedisError as error:
-        log.warning("done_not_told", run_id=str(run_id), error=type(error).__name__)  # waiters look by themselves
-
-
-async def _send(runtime: Runtime, message: str, *, run_id: UUID) -> None:
-    try:
-        await runtime.redis.lpush(QUEUE, message)
-    except redis.RedisError as error:
-        log.warning("run_not_sent", run_id=str(run_id), error=type(error).__name__)  # the sweep sends it again
+        await broker.hint(runtime.redis.lpush(QUEUE, broker.run_message(next_run_id)))
+    await broker.hint(runtime.redis.publish(DONE_CHANNEL, str(run_id)))
 
 
 def _cron(run: RunRow) -> dict[str, str]:

@@ -51,7 +51,13 @@ class Lease:
         if self._released.is_set():
             return
         self._released.set()
-        self._thread.join(CONNECT_SECONDS)
+        # In a thread: a server that hangs would keep the process from ending.
+        last = threading.Thread(target=self._end, args=(statement,), name="lease-end", daemon=True)
+        last.start()
+        last.join(CONNECT_SECONDS)
+
+    def _end(self, statement: Callable[[psycopg.Connection[Any]], None]) -> None:
+        self._thread.join()
         with suppress(psycopg.Error):  # then it expires by itself
             statement(self._connected())
         if self._connection is not None:
@@ -86,7 +92,6 @@ class Lease:
                 self.runtime.settings.database_dsn,
                 autocommit=True,
                 connect_timeout=CONNECT_SECONDS,
-                tcp_user_timeout=int(self.seconds * 1000 / 2),
                 **connect_kwargs(),
             )
         return self._connection

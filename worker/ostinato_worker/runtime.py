@@ -92,6 +92,7 @@ class Runtime:
     courier: Courier = field(init=False)
     hinted: set[UUID] = field(default_factory=set)  # threads where somebody has just asked a run to end
     under_way: dict[UUID, UnderWay] = field(default_factory=dict)
+    at_work: set[int] = field(default_factory=set)  # threads with a hint: what it means may be under way in a moment
     put_off: list[str] = field(default_factory=list)  # messages for other workers, sent when this one has stopped
     blocked_by: UUID | None = None  # the run that keeps the loop from turning
     stall: Stall | None = None  # the longest look at the loop that stood still since the last heartbeat

@@ -58,7 +58,7 @@ class Stop:
         return self._idle()
 
     def _idle(self) -> bool:
-        return not self.runtime.under_way and not self.runtime.courier.under_way
+        return not self.runtime.at_work and not self.runtime.courier.under_way
 
     def _leave(self) -> None:
         self.lease.release()

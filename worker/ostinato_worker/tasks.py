@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -41,6 +42,8 @@ class RuntimeTask(Task[[Any], None]):
         subject = self._subject(hint)
         if subject is None:
             return
+        me = threading.get_ident()
+        self.runtime.at_work.add(me)  # before it looks: a stop that begins now waits for it
         try:
             if self.runtime.stopping.is_set():
                 self.runtime.put_off.append(self.again(hint))
@@ -48,6 +51,8 @@ class RuntimeTask(Task[[Any], None]):
                 self.runtime.run(self.work(subject))
         except Exception:  # the task boundary: the row stays as it is, and the sweep finds it
             log.exception("task_failed", task=self.name, **{self.key: str(subject)})
+        finally:
+            self.runtime.at_work.discard(me)
 
     def _subject(self, hint: Any) -> UUID | None:
         """The id in the hint; None for a hint that this version cannot read."""
