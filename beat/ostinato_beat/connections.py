@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 OUTAGES: Final = (psycopg.OperationalError, psycopg.InterfaceError)  # the server's trouble, not a statement's
+LOCKED: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)  # outages by class, but of one row
 TIMEOUT_SECONDS: Final = 5
 # Beat finds its rows by keys, a few hundred at a time. A plan made while a table was empty, or one that reads all of a
 # small table, is a bad one an hour later.

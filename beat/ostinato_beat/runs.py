@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-import psycopg
 import structlog
 from psycopg.rows import scalar_row, tuple_row
 
+from ostinato_beat.connections import LOCKED
 from ostinato_shared.broker import run_message
 from ostinato_shared.queries import sweep as queries
 from ostinato_shared.task_names import DONE_CHANNEL
@@ -58,7 +58,7 @@ def _end(
     try:
         with connection.cursor(row_factory=tuple_row) as cursor:
             row = cursor.execute(queries.END_UNANSWERED, {"run_id": run_id, "patience": patience}).fetchone()
-    except psycopg.errors.LockNotAvailable:
+    except LOCKED:
         log.warning("cancel_not_enforced", run_id=str(run_id), reason="locked")
         return
     if row is None:

@@ -6,13 +6,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-import psycopg
 import structlog
 from psycopg.rows import args_row, scalar_row
 from redis import RedisError
 
 from ostinato_beat import runs
-from ostinato_beat.connections import OUTAGES, Outage, Postgres, RedisLink
+from ostinato_beat.connections import LOCKED, OUTAGES, Outage, Postgres, RedisLink
 from ostinato_beat.steps import LATE_SECONDS
 from ostinato_beat.store import EntryStore, LeaseLostError
 from ostinato_beat.takeover import Contact, ask_time, take_over
@@ -198,5 +197,5 @@ def _purge_threads(connection: Connection) -> None:
 def _purge(connection: Connection, thread_id: UUID) -> None:
     try:
         connection.execute(queries.PURGE_THREAD, {"thread_id": thread_id})
-    except psycopg.errors.LockNotAvailable:
+    except LOCKED:
         log.warning("thread_not_purged", thread_id=str(thread_id), reason="locked")
