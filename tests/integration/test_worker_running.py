@@ -62,6 +62,15 @@ async def cancel_itself(_: Counted) -> Counted:
     raise asyncio.CancelledError
 
 
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise MuteError
+
+
+def fail_mutely(_: Counted) -> Counted:
+    raise MuteError
+
+
 def loop_for_ever(_: Counted) -> Counted:
     return {"seen": ["again"]}
 
@@ -83,6 +92,7 @@ OWN_GRAPHS: dict[str, Any] = {
     "manager": from_context_manager,
     "broken": broken_factory,
     "cancel": one_node(cancel_itself),
+    "mute": one_node(fail_mutely),
     "endless": endless,
     "deep": one_node(deep),
 }
@@ -184,6 +194,7 @@ def test_failed_run_says_why_everywhere(db: Database, worker: Runtime) -> None:
         ("exit", "SystemExit"),
         ("exit_async", "SystemExit"),
         ("cancel", "NodeCancelledError"),
+        ("mute", "MuteError"),
         ("broken", "GraphLoadError"),
         ("endless", "GraphRecursionError"),
         ("gone", "UnknownGraphError"),
