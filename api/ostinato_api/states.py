@@ -168,7 +168,7 @@ async def _graph(services: Services, thread: Thread, access: AccessContext) -> A
             yield graph
     except (OstinatoError, psycopg.Error):
         raise
-    except Exception as error:  # the graph's own code: its reducers and writers judge what a client sent
+    except (Exception, SystemExit) as error:  # the graph's own code: its reducers and writers judge what a client sent
         raise GraphRefusedError(error) from error
 
 

@@ -116,7 +116,7 @@ class GraphSource:
             while (step := _step(made)) is not None:
                 made = await step(stack)
             graph = _ready(made)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # an exit would end the api too, which opens graphs to read them
             reason = f"{type(error).__name__}: {message_of(error)}"  # clients read it: the place goes to the log alone
             log.warning("graph_factory_failed", graph=self.name, at=where(error), error=type(error).__name__)
             raise GraphLoadError(f"Graph {self.name!r}: its factory failed: {reason}") from error

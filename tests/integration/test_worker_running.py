@@ -71,6 +71,10 @@ def fail_mutely(_: Counted) -> Counted:
     raise MuteError
 
 
+def exiting_factory() -> StateGraph[Any]:
+    raise SystemExit("no key")
+
+
 def loop_for_ever(_: Counted) -> Counted:
     return {"seen": ["again"]}
 
@@ -93,6 +97,7 @@ OWN_GRAPHS: dict[str, Any] = {
     "broken": broken_factory,
     "cancel": one_node(cancel_itself),
     "mute": one_node(fail_mutely),
+    "exiting": exiting_factory,
     "endless": endless,
     "deep": one_node(deep),
 }
@@ -196,6 +201,7 @@ def test_failed_run_says_why_everywhere(db: Database, worker: Runtime) -> None:
         ("cancel", "NodeCancelledError"),
         ("mute", "MuteError"),
         ("broken", "GraphLoadError"),
+        ("exiting", "GraphLoadError"),
         ("endless", "GraphRecursionError"),
         ("gone", "UnknownGraphError"),
         ("deep", None),
