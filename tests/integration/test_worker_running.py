@@ -62,9 +62,21 @@ async def cancel_itself(_: Counted) -> Counted:
     raise asyncio.CancelledError
 
 
+class Panic(BaseException):
+    """As libraries written in Rust raise it."""
+
+
 class MuteError(Exception):
     def __str__(self) -> str:
         raise MuteError
+
+
+async def panic(_: Counted) -> Counted:
+    raise Panic("in Rust")
+
+
+def fail_together(_: Counted) -> Counted:
+    raise BaseExceptionGroup("all", [KeyboardInterrupt()])
 
 
 def fail_mutely(_: Counted) -> Counted:
@@ -96,6 +108,8 @@ OWN_GRAPHS: dict[str, Any] = {
     "manager": from_context_manager,
     "broken": broken_factory,
     "cancel": one_node(cancel_itself),
+    "panic": one_node(panic),
+    "group": one_node(fail_together),
     "mute": one_node(fail_mutely),
     "exiting": exiting_factory,
     "endless": endless,
@@ -199,6 +213,8 @@ def test_failed_run_says_why_everywhere(db: Database, worker: Runtime) -> None:
         ("exit", "SystemExit"),
         ("exit_async", "SystemExit"),
         ("cancel", "NodeCancelledError"),
+        ("panic", "Panic"),
+        ("group", "BaseExceptionGroup"),
         ("mute", "MuteError"),
         ("broken", "GraphLoadError"),
         ("exiting", "GraphLoadError"),

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 INTERRUPT = "__interrupt__"
-CALL_ERRORS = (Exception, SystemExit, KeyboardInterrupt)  # the graph call: whatever it raises ends its run only
 
 
 class UnknownGraphError(ProjectError):
@@ -79,7 +78,9 @@ async def _outcome(runtime: Runtime, under_way: UnderWay, *, on_new_thread: bool
             if beginning.stop is not None:
                 return stopped(beginning.stop)
             return await _call(graph, beginning.given, config, under_way)
-    except CALL_ERRORS as error:
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - let through, it would leave a row that nobody ends
         return ended_early(under_way, None) if under_way.stopped else failed(error)
 
 
@@ -98,7 +99,9 @@ async def _call(graph: Graph, given: Any, config: RunnableConfig, under_way: Und
         if under_way.lost or not under_way.stopped:
             raise
         return ended_early(under_way, await _state_at_failure(graph, run))
-    except CALL_ERRORS as error:
+    except GeneratorExit:  # by itself, or because this coroutine is closed: then nothing can be waited for
+        raise
+    except BaseException as error:  # noqa: BLE001 - likewise
         state = await _state_at_failure(graph, run)
         return ended_early(under_way, state) if under_way.stopped else failed(error, state)
     return stopped(await _state(graph, run)) if interrupted else finished(graph, values)
@@ -111,7 +114,7 @@ async def _state(graph: Graph, run: RunRow) -> StateSnapshot:
 async def _state_at_failure(graph: Graph, run: RunRow) -> StateSnapshot | None:
     try:
         return await _state(graph, run)
-    except CALL_ERRORS as error:  # what the graph raised is told; that its state cannot be read, too, is logged
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - what the graph raised is told, this is logged
         log.warning("state_unreadable", run_id=str(run.run_id), error=type(error).__name__)
         return None
 
