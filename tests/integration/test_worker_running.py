@@ -62,6 +62,13 @@ async def cancel_itself(_: Counted) -> Counted:
     raise asyncio.CancelledError
 
 
+async def cancel_everything(_: Counted) -> Counted:
+    for task in asyncio.all_tasks():
+        task.cancel()
+    await asyncio.sleep(0)
+    return {}
+
+
 class Panic(BaseException):
     """As libraries written in Rust raise it."""
 
@@ -108,6 +115,7 @@ OWN_GRAPHS: dict[str, Any] = {
     "manager": from_context_manager,
     "broken": broken_factory,
     "cancel": one_node(cancel_itself),
+    "cancel_all": one_node(cancel_everything),
     "panic": one_node(panic),
     "group": one_node(fail_together),
     "mute": one_node(fail_mutely),
@@ -213,6 +221,7 @@ def test_failed_run_says_why_everywhere(db: Database, worker: Runtime) -> None:
         ("exit", "SystemExit"),
         ("exit_async", "SystemExit"),
         ("cancel", "NodeCancelledError"),
+        ("cancel_all", "CancelledError"),
         ("panic", "Panic"),
         ("group", "BaseExceptionGroup"),
         ("mute", "MuteError"),

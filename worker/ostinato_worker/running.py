@@ -17,7 +17,7 @@ from ostinato_worker.checkpoints import FencedSaver, LeaseLostError
 from ostinato_worker.outages import ride_out
 from ostinato_worker.outcomes import ended_early, failed, finished, stopped
 from ostinato_worker.runtime import UnderWay
-from ostinato_worker.watchdog import CURRENT_RUN
+from ostinato_worker.watchdog import enter_run
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -62,7 +62,7 @@ async def execute(runtime: Runtime, run: RunRow, *, on_new_thread: bool = False)
 
 async def _outcome(runtime: Runtime, under_way: UnderWay, *, on_new_thread: bool) -> Ending:
     run = under_way.run
-    CURRENT_RUN.set(run.run_id)
+    enter_run(run.run_id)
     fence = Fence(run.run_id, run.owner, run.attempt)
     saver = FencedSaver(runtime.writer, fence, on_lost=under_way.lose, on_new_thread=on_new_thread)
     try:
