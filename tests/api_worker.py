@@ -48,6 +48,16 @@ def ask(state: Parts) -> Parts:
     return {"answer": interrupt({"question": "go on?"})}
 
 
+def keep_or_exit(old: Any, new: Any) -> Any:
+    if new == "exit":
+        raise SystemExit(3)
+    return new
+
+
+class Exiting(TypedDict, total=False):
+    word: Annotated[Any, keep_or_exit]
+
+
 def ask_left(state: Parts) -> Parts:
     return {"parts": [interrupt("left?")]}
 
@@ -89,6 +99,7 @@ for ask_aside in (ask_left, ask_right):
     askers.add_edge(START, ask_aside.__name__)
 outer = chain(Parts, before=first, inner=chain(Parts, first=first, ask=ask))
 chatter = chain(MessagesState, chat=chat)
+exiting = chain(Exiting, say=lambda state: {"word": "said"})
 
 
 def factory(config: dict) -> Any:
@@ -100,7 +111,7 @@ def picky(config: dict) -> Any:
     assert config["configurable"]["model"]
     return chain(Parts, first=first)
 """
-NAMES = ("steps", "asker", "askers", "failing", "outer", "chatter", "dozing", "factory", "picky")
+NAMES = ("steps", "asker", "askers", "failing", "outer", "chatter", "dozing", "factory", "picky", "exiting")
 
 
 def write_graphs(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from langgraph.types import StateUpdate as Update
 from ostinato_api import snapshots
 from ostinato_shared.checkpoints import PlainSaver
 from ostinato_shared.commands import build_command
-from ostinato_shared.errors import BadRequestError, ConflictError, NotFoundError, OstinatoError
+from ostinato_shared.errors import BadRequestError, ConflictError, NotFoundError, OstinatoError, message_of
 from ostinato_shared.queries import threads as queries
 from ostinato_shared.serialization import to_plain
 
@@ -48,8 +48,8 @@ class GraphGoneError(NotFoundError):
 
 
 class GraphRefusedError(BadRequestError):
-    def __init__(self, error: Exception) -> None:
-        super().__init__(f"{type(error).__name__}: {error}"[:REASON_LIMIT])
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"{type(error).__name__}: {message_of(error)}"[:REASON_LIMIT])
 
 
 class ThreadBusyError(ConflictError):
@@ -168,7 +168,7 @@ async def _graph(services: Services, thread: Thread, access: AccessContext) -> A
             yield graph
     except (OstinatoError, psycopg.Error):
         raise
-    except Exception as error:  # the graph's own code: its reducers and writers judge what a client sent
+    except (Exception, SystemExit) as error:  # the graph's own code: its reducers and writers judge what a client sent
         raise GraphRefusedError(error) from error
 
 

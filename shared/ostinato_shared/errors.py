@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def message_of(error: BaseException) -> str:
+    """What an error says; nothing if a class of the user's fails to say it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - code of the user's, which must not hide the error it belongs to
+        return ""
+
+
 class OstinatoError(Exception):
     """Anything that Ostinato refuses or cannot do, with a message for people."""
 

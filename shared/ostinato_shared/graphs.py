@@ -22,7 +22,7 @@ from langgraph.pregel import Pregel
 from langgraph_sdk.runtime import AccessContext, _ExecutionRuntime, _ReadRuntime
 from pydantic import BaseModel
 
-from ostinato_shared.errors import ProjectError
+from ostinato_shared.errors import ProjectError, message_of
 from ostinato_shared.user_modules import where
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ class GraphSource:
             while (step := _step(made)) is not None:
                 made = await step(stack)
             graph = _ready(made)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"  # clients read it: the place goes to the log alone
+        except (Exception, SystemExit) as error:  # an exit would end the api too, which opens graphs to read them
+            reason = f"{type(error).__name__}: {message_of(error)}"  # clients read it: the place goes to the log alone
             log.warning("graph_factory_failed", graph=self.name, at=where(error), error=type(error).__name__)
             raise GraphLoadError(f"Graph {self.name!r}: its factory failed: {reason}") from error
         if graph is None:

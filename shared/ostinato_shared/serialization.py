@@ -10,6 +10,8 @@ import orjson
 from langgraph.types import Interrupt
 from pydantic import BaseModel
 
+from ostinato_shared.errors import message_of
+
 OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 MISFITS = ("\\u0000", "\\ud")  # how NUL and lone surrogates, which jsonb refuses, may show
 
@@ -34,7 +36,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Interrupt):
         return {"value": value.value, "id": value.id}
     if isinstance(value, BaseException):
-        return {"error": type(value).__name__, "message": str(value)}
+        return {"error": type(value).__name__, "message": message_of(value)}
     if isinstance(value, set | frozenset | tuple):
         return list(value)
     return str(value)

@@ -271,6 +271,13 @@ async def test_questions_that_do_not_fit_are_422(stage: Stage) -> None:
     assert (await stage.api.get(f"{path}/state", params={"subgraphs": "x"})).status_code == 422
 
 
+async def test_graph_that_exits_when_its_state_is_changed_ends_the_request_only(stage: Stage) -> None:
+    thread = await stage.ran("exiting", input={"word": "in"})
+    refusal = await stage.post(f"/threads/{thread}/state", {"values": {"word": "exit"}}, status=400)
+    assert refusal["detail"] == "SystemExit: 3"
+    assert (await stage.get(f"/threads/{thread}/state"))["values"] == {"word": "said"}
+
+
 async def test_thread_whose_graph_is_gone_is_404(stage: Stage) -> None:
     thread = await stage.ran("steps", input={"parts": []})
     execute(stage.database_uri, 'UPDATE thread SET metadata = \'{"graph_id": "gone"}\'')

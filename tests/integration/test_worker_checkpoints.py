@@ -199,15 +199,16 @@ def test_values_that_jsonb_has_not_come_back_whole(db: Database, worker: Runtime
     async def there_and_back() -> Any:
         saver = FencedSaver(worker.writer, fence, on_lost=lambda: None)
         checkpoint = empty_checkpoint()
-        checkpoint["channel_values"] = {"text": "a\0b", "number": float("inf"), "plain": 1}
-        checkpoint["channel_versions"] = {"text": "1.0", "number": "1.0", "plain": "1.0"}
+        checkpoint["channel_values"] = {"text": "a\0b", "half": "a\ud83d", "number": float("inf"), "plain": 1}
+        checkpoint["channel_versions"] = dict.fromkeys(checkpoint["channel_values"], "1.0")
         place: Any = {"configurable": {"thread_id": "odd", "checkpoint_ns": ""}}
         await saver.aput(place, checkpoint, {}, checkpoint["channel_versions"])
         found = await saver.aget_tuple(place)
         assert found is not None
         return found.checkpoint["channel_values"]
 
-    assert worker.run(there_and_back()) == {"text": "a\0b", "number": float("inf"), "plain": 1}
+    # A lone surrogate is no text in UTF-8: LangGraph's own serializer makes a question mark of it.
+    assert worker.run(there_and_back()) == {"text": "a\0b", "half": "a?", "number": float("inf"), "plain": 1}
 
 
 def test_ids_made_after_reading_a_head_are_newer_than_it(

@@ -62,6 +62,38 @@ async def cancel_itself(_: Counted) -> Counted:
     raise asyncio.CancelledError
 
 
+async def cancel_everything(_: Counted) -> Counted:
+    for task in asyncio.all_tasks():
+        task.cancel()
+    await asyncio.sleep(0)
+    return {}
+
+
+class Panic(BaseException):
+    """As libraries written in Rust raise it."""
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise MuteError
+
+
+async def panic(_: Counted) -> Counted:
+    raise Panic("in Rust")
+
+
+def fail_together(_: Counted) -> Counted:
+    raise BaseExceptionGroup("all", [KeyboardInterrupt()])
+
+
+def fail_mutely(_: Counted) -> Counted:
+    raise MuteError
+
+
+def exiting_factory() -> StateGraph[Any]:
+    raise SystemExit("no key")
+
+
 def loop_for_ever(_: Counted) -> Counted:
     return {"seen": ["again"]}
 
@@ -83,6 +115,11 @@ OWN_GRAPHS: dict[str, Any] = {
     "manager": from_context_manager,
     "broken": broken_factory,
     "cancel": one_node(cancel_itself),
+    "cancel_all": one_node(cancel_everything),
+    "panic": one_node(panic),
+    "group": one_node(fail_together),
+    "mute": one_node(fail_mutely),
+    "exiting": exiting_factory,
     "endless": endless,
     "deep": one_node(deep),
 }
@@ -184,7 +221,12 @@ def test_failed_run_says_why_everywhere(db: Database, worker: Runtime) -> None:
         ("exit", "SystemExit"),
         ("exit_async", "SystemExit"),
         ("cancel", "NodeCancelledError"),
+        ("cancel_all", "CancelledError"),
+        ("panic", "Panic"),
+        ("group", "BaseExceptionGroup"),
+        ("mute", "MuteError"),
         ("broken", "GraphLoadError"),
+        ("exiting", "GraphLoadError"),
         ("endless", "GraphRecursionError"),
         ("gone", "UnknownGraphError"),
         ("deep", None),

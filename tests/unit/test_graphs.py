@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator  # noqa: TC003 - the annotations are evaluated
 from contextlib import asynccontextmanager, contextmanager
@@ -256,6 +257,15 @@ async def test_a_failing_factory_is_named_without_the_servers_paths() -> None:
 
     assert isinstance(caught.value, ProjectError)
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+async def test_a_factory_that_exits_has_failed() -> None:
+    def factory() -> Graph:
+        sys.exit("no key")
+
+    with pytest.raises(GraphLoadError, match=r"^Graph 'agent': its factory failed: SystemExit: no key$"):
+        async with graph_source("agent", factory).open(CONFIG, checkpointer=None):
+            pass
 
 
 async def test_a_factory_that_makes_something_else_is_told_what_to_make() -> None:

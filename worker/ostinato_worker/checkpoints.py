@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ostinato_worker.checkpoint_writes import CheckpointWriter, Fence
 
 SERDE = JsonPlusSerializer()
+UNFIT = re.compile("[\0\ud800-\udfff]")  # what jsonb refuses of a text: NUL and lone surrogates
 CLOCK = "_last_v6_timestamp"  # LangGraph's own: the time in the last id that it made
 
 
@@ -122,7 +124,7 @@ def _split(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _fits_inline(value: object) -> bool:
     if isinstance(value, str):
-        return "\0" not in value  # jsonb has no NUL; the stock saver fails here
+        return UNFIT.search(value) is None  # the stock saver fails here
     if isinstance(value, float):
         return math.isfinite(value)  # nor NaN
     return value is None or isinstance(value, int)

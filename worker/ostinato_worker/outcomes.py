@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.channels.untracked_value import UntrackedValue
 
+from ostinato_shared.errors import message_of
 from ostinato_shared.models.states import RunStatus, ThreadStatus
 from ostinato_shared.queries.runs import Ending
 from ostinato_shared.serialization import to_json
@@ -61,7 +62,7 @@ def failed(error: BaseException, state: StateSnapshot | None = None, *, status: 
         status=status,
         rest_status=ThreadStatus.ERROR,
         values=to_json(state.values) if state is not None and got_somewhere else None,
-        error=to_json({"error": type(error).__name__, "message": cap(str(error))}),
+        error=to_json({"error": type(error).__name__, "message": cap(message_of(error))}),
     )
 
 

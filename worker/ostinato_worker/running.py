@@ -17,7 +17,7 @@ from ostinato_worker.checkpoints import FencedSaver, LeaseLostError
 from ostinato_worker.outages import ride_out
 from ostinato_worker.outcomes import ended_early, failed, finished, stopped
 from ostinato_worker.runtime import UnderWay
-from ostinato_worker.watchdog import CURRENT_RUN
+from ostinato_worker.watchdog import enter_run
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 INTERRUPT = "__interrupt__"
-CALL_ERRORS = (Exception, SystemExit, KeyboardInterrupt)  # the graph call: whatever it raises ends its run only
 
 
 class UnknownGraphError(ProjectError):
@@ -63,7 +62,7 @@ async def execute(runtime: Runtime, run: RunRow, *, on_new_thread: bool = False)
 
 async def _outcome(runtime: Runtime, under_way: UnderWay, *, on_new_thread: bool) -> Ending:
     run = under_way.run
-    CURRENT_RUN.set(run.run_id)
+    enter_run(run.run_id)
     fence = Fence(run.run_id, run.owner, run.attempt)
     saver = FencedSaver(runtime.writer, fence, on_lost=under_way.lose, on_new_thread=on_new_thread)
     try:
@@ -79,7 +78,9 @@ async def _outcome(runtime: Runtime, under_way: UnderWay, *, on_new_thread: bool
             if beginning.stop is not None:
                 return stopped(beginning.stop)
             return await _call(graph, beginning.given, config, under_way)
-    except CALL_ERRORS as error:
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - let through, it would leave a row that nobody ends
         return ended_early(under_way, None) if under_way.stopped else failed(error)
 
 
@@ -98,7 +99,9 @@ async def _call(graph: Graph, given: Any, config: RunnableConfig, under_way: Und
         if under_way.lost or not under_way.stopped:
             raise
         return ended_early(under_way, await _state_at_failure(graph, run))
-    except CALL_ERRORS as error:
+    except GeneratorExit:  # by itself, or because this coroutine is closed: then nothing can be waited for
+        raise
+    except BaseException as error:  # noqa: BLE001 - likewise
         state = await _state_at_failure(graph, run)
         return ended_early(under_way, state) if under_way.stopped else failed(error, state)
     return stopped(await _state(graph, run)) if interrupted else finished(graph, values)
@@ -111,7 +114,7 @@ async def _state(graph: Graph, run: RunRow) -> StateSnapshot:
 async def _state_at_failure(graph: Graph, run: RunRow) -> StateSnapshot | None:
     try:
         return await _state(graph, run)
-    except CALL_ERRORS as error:  # what the graph raised is told; that its state cannot be read, too, is logged
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - what the graph raised is told, this is logged
         log.warning("state_unreadable", run_id=str(run.run_id), error=type(error).__name__)
         return None
 

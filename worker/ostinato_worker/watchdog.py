@@ -34,6 +34,20 @@ class RunTask(asyncio.Task[Any]):
         super().__init__(coroutine, **options)
         self.run_id = CURRENT_RUN.get()
 
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Refused to a graph for the worker's own tasks: one that cancels all there are would end no run any more."""
+        if self.run_id is None and CURRENT_RUN.get() is not None:
+            return False
+        return super().cancel(msg)
+
+
+def enter_run(run_id: UUID) -> None:
+    """Make the current task, and what it will start, the run's."""
+    CURRENT_RUN.set(run_id)
+    task = asyncio.current_task()
+    if isinstance(task, RunTask):
+        task.run_id = run_id
+
 
 def mark_tasks(loop: asyncio.AbstractEventLoop) -> None:
     """Make the loop's tasks know their runs."""
