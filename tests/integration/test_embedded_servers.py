@@ -97,6 +97,11 @@ def test_no_secret_stands_on_the_command_line(kind: str, request: pytest.Fixture
     assert password not in Path(f"/proc/{server.pid}/cmdline").read_text()
 
 
+def test_folder_may_have_a_pattern_for_its_name(folder: Path) -> None:
+    with EmbeddedValkey(folder / "mine [1]*?") as valkey, redis.Redis.from_url(valkey.uri) as client:
+        assert client.ping()
+
+
 def test_second_owner_of_a_folder_is_told_who_holds_it(folder: Path) -> None:
     with EmbeddedValkey(folder), pytest.raises(EmbeddedServerError, match=rf"in use by process {os.getpid()}\b"):
         EmbeddedValkey(folder).start()
