@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from ostinato_shared.api_keys import ApiKey, read_keys
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s]+/?")
 DAY: Final = 86400  # seconds; some of the clocks that are handed them take no infinity
 
 
@@ -34,7 +36,7 @@ class Settings(BaseSettings):
     port: int = Field(default=2024, ge=1, le=65535, description="The api's port.")
     allow_origin: Annotated[list[str], NoDecode] = Field(
         default_factory=list,
-        description="Browser origins, and hosts, that the api answers beside loopback.",
+        description="Browser origins (`https://app.example.com`), and their hosts, that the api answers; `*` is all.",
     )
     api_keys: Annotated[tuple[ApiKey, ...], NoDecode] = Field(
         default=(),
@@ -84,6 +86,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("allow_origin")
+    @classmethod
+    def _check_origins(cls, value: list[str]) -> list[str]:
+        if not all(origin == "*" or ORIGIN.fullmatch(origin) for origin in value):
+            raise ValueError("each is an origin, such as https://app.example.com, or * for all")
+        return value
 
     @field_validator("api_keys", mode="before")
     @classmethod

@@ -16,6 +16,7 @@ SERVERS = {"DATABASE_URI": "postgresql://me@localhost/crons", "REDIS_URI": "redi
         ("DATABASE_URI", "me:hush@localhost"),
         ("REDIS_URI", "http://:hush@localhost"),
         ("OSTINATO_LOG_LEVEL", "hush"),
+        ("OSTINATO_ALLOW_ORIGIN", "https://app.example.com,hush.example.com"),
         ("OSTINATO_LEASE_SECONDS", "inf"),
         ("OSTINATO_STALL_SECONDS", "1e300"),
         ("OSTINATO_DRAIN_SECONDS", "inf"),
