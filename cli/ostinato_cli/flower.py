@@ -12,6 +12,7 @@ from ostinato_shared.errors import UnavailableError
 
 HOST = "127.0.0.1"
 PORT = 5555
+MAX_PORT = 65535
 USER = "ostinato"
 
 
@@ -47,6 +48,8 @@ class FlowerAccess:
                 "Flower shows and stops workers, so it needs a password: set FLOWER_BASIC_AUTH=user:password."
             )
         host, port = os.environ.get("FLOWER_ADDRESS", HOST), os.environ.get("FLOWER_PORT", str(PORT))
+        if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= MAX_PORT):
+            raise UnavailableError(f"FLOWER_PORT must be a port, from 1 to {MAX_PORT}.")
         return cls(host=host, port=int(port), user=user, password=password)
 
 

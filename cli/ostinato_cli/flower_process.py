@@ -7,7 +7,9 @@ import sys
 from celery import Celery
 from flower.app import Flower
 from flower.urls import settings as pages
+from flower.views.monitor import Metrics
 from tornado.options import options
+from tornado.web import authenticated
 
 from ostinato_cli.flower import FlowerAccess
 from ostinato_shared import logs
@@ -23,6 +25,7 @@ def run(settings: Settings, access: FlowerAccess) -> None:
     options.basic_auth = [f"{access.user}:{access.password}"]
     options.tasks_columns = COLUMNS
     options.persistent = False
+    Metrics.get = authenticated(Metrics.get)  # Flower itself shows its figures, with workers' names, to everybody
     app = Celery("ostinato", broker=settings.redis_url, set_as_current=False)
     app.conf.accept_content = ["json"]
     web = Flower(capp=app, options=options, **{**pages, "cookie_secret": options.cookie_secret})

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ostinato_shared.api_keys import ApiKey, read_keys
+
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s]+/?")
+DAY: Final = 86400  # seconds; some of the clocks that are handed them take no infinity
 
 
 class Settings(BaseSettings):
@@ -31,7 +36,7 @@ class Settings(BaseSettings):
     port: int = Field(default=2024, ge=1, le=65535, description="The api's port.")
     allow_origin: Annotated[list[str], NoDecode] = Field(
         default_factory=list,
-        description="Browser origins, and hosts, that the api answers beside loopback.",
+        description="Browser origins (`https://app.example.com`), and their hosts, that the api answers; `*` is all.",
     )
     api_keys: Annotated[tuple[ApiKey, ...], NoDecode] = Field(
         default=(),
@@ -39,25 +44,55 @@ class Settings(BaseSettings):
     )
     slots: int = Field(default=200, ge=1, le=1000, description="Runs at a time in one worker process.")
     lease_seconds: float = Field(
-        default=30.0, ge=0.5, description="A worker that is not heard of for so long has lost its runs."
+        default=30.0, ge=0.5, le=DAY, description="A worker that is not heard of for so long has lost its runs."
     )
     stall_seconds: float = Field(
-        default=300.0, ge=1, description="A worker whose event loop stood still for so long ends itself."
+        default=300.0, ge=1, le=DAY, description="A worker whose event loop stood still for so long ends itself."
     )
     drain_seconds: float = Field(
-        default=20.0, ge=0, description="What runs under way get when a worker is asked to stop."
+        default=20.0, ge=0, le=DAY, description="What runs under way get when a worker is asked to stop."
     )
-    beat_lease_seconds: float = Field(default=3.0, ge=0.5, description="A standby beat takes over after so long.")
+    beat_lease_seconds: float = Field(
+        default=3.0, ge=0.5, le=DAY, description="A standby beat takes over after so long."
+    )
     flower_url: str | None = Field(
         default=None, pattern=r"^https?://", description="Where people find Flower, for a link to it on the dashboard."
     )
-    log_level: str = Field(default="INFO", description="The least level that is logged.")
+    log_level: str = Field(default="INFO", description=f"The least level that is logged: {', '.join(LEVELS)}.")
     log_json: bool = Field(default=False, description="Log one JSON object a line, for programs.")
+
+    @field_validator("database_uri")
+    @classmethod
+    def _check_database(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().partition("://")[0].startswith("postgres"):
+            raise ValueError("it must begin with postgresql://")
+        return value
+
+    @field_validator("redis_uri")
+    @classmethod
+    def _check_redis(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("it must begin with redis:// or rediss://")
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_level(cls, value: str) -> str:
+        if value.upper() not in LEVELS:
+            raise ValueError(f"it must be one of {', '.join(LEVELS)}")
+        return value.upper()
 
     @field_validator("allow_origin", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("allow_origin")
+    @classmethod
+    def _check_origins(cls, value: list[str]) -> list[str]:
+        if not all(origin == "*" or ORIGIN.fullmatch(origin) for origin in value):
+            raise ValueError("each is an origin, such as https://app.example.com, or * for all")
+        return value
 
     @field_validator("api_keys", mode="before")
     @classmethod

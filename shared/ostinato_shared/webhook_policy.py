@@ -18,7 +18,7 @@ Address = IPv4Address | IPv6Address
 MAX_URL = 65536
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # Where clouds hand out credentials though the address is not link-local: refused whatever the settings say.
-METADATA = frozenset(map(ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
+METADATA = frozenset(map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")))
 UNICAST = IPv6Network("2000::/3")  # all of IPv6 that is given out; Python calls more than that global
 NAT64 = IPv6Network("64:ff9b::/96")
 COMPATIBLE = IPv6Network("::/96")  # IPv4 written as IPv6, by an old rule

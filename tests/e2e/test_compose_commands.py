@@ -103,8 +103,9 @@ def test_api_answers_loopback_names_only_and_flower_its_password_only(running: P
 
     assert status(running.ports["api"], "/ok", Host="127.0.0.1:2024") == 200
     assert status(running.ports["api"], "/ok", Host="api:2024") == 403
-    assert status(running.ports["flower"], "/workers") == 401
-    assert status(running.ports["flower"], "/workers", Authorization=f"Basic {good}") == 200
+    for page in ("/workers", "/metrics"):
+        assert status(running.ports["flower"], page) == 401
+        assert status(running.ports["flower"], page, Authorization=f"Basic {good}") == 200
 
 
 def test_no_password_is_shown_by_ps_or_by_the_logs(running: Place) -> None:

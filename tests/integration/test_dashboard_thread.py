@@ -200,3 +200,9 @@ async def test_a_page_is_refreshed_only_when_its_thread_changes(api: httpx.Async
     assert same.status_code == 204
     assert changed.status_code == 200
     assert 'id="thread-head"' in changed.text
+
+
+async def test_an_answer_over_ten_mebibytes_is_not_taken_in(api: httpx.AsyncClient) -> None:
+    answer = await api.post(f"/ui/threads/{await new_thread(api)}/resume", content=b"a" * (11 * 2**20), headers=HTMX)
+
+    assert answer.status_code == 413

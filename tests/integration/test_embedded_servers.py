@@ -97,6 +97,24 @@ def test_no_secret_stands_on_the_command_line(kind: str, request: pytest.Fixture
     assert password not in Path(f"/proc/{server.pid}/cmdline").read_text()
 
 
+def test_folder_may_have_a_pattern_for_its_name(folder: Path) -> None:
+    with EmbeddedValkey(folder / "mine [1]*?") as valkey, redis.Redis.from_url(valkey.uri) as client:
+        assert client.ping()
+
+
+@pytest.mark.parametrize("kind", ["postgres", "valkey"])
+def test_what_a_server_writes_is_for_its_owner_only(kind: str, folder: Path) -> None:
+    server = EmbeddedPostgres(folder, settings=FAST) if kind == "postgres" else EmbeddedValkey(folder)
+    (folder / "server.log").touch(0o644)  # as an older version left it
+
+    with server:
+        files = [server.log_file, *folder.glob("*/appendonly.aof*")]
+        open_to_others = [file.name for file in files if file.stat().st_mode & 0o077]
+
+    assert len(files) > (kind == "valkey")
+    assert open_to_others == []
+
+
 def test_second_owner_of_a_folder_is_told_who_holds_it(folder: Path) -> None:
     with EmbeddedValkey(folder), pytest.raises(EmbeddedServerError, match=rf"in use by process {os.getpid()}\b"):
         EmbeddedValkey(folder).start()

@@ -104,3 +104,12 @@ def test_thread_cron_is_made_on_its_thread() -> None:
 
     assert f"create_for_thread(\n    '{thread}'" in code["Python"]
     assert f"/threads/{thread}/runs/crons" in code["curl"]
+
+
+def test_large_input_is_not_written_as_code() -> None:
+    large = {"input": {f"key{n}": n for n in range(100_000)}}
+
+    code = as_code(cron(payload=large), assistant="agent", url="http://127.0.0.1:2024")
+
+    assert set(code) == {"YAML", "Python", "JavaScript", "curl"}
+    assert all("ostinato export" in text and len(text) < 100 for text in code.values())

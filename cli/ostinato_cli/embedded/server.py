@@ -110,6 +110,7 @@ class EmbeddedServer(ABC):
     def _spawn(self, port: int) -> None:
         if self._lock is None:
             raise RuntimeError("start() takes the folder's lock first")
+        write_private(self.log_file, "")  # Postgres writes statements that failed there, with what they hold
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - a binary of our own wheel, no shell
                 self._command(port),
@@ -124,6 +125,7 @@ class EmbeddedServer(ABC):
                 user=self.account.uid,
                 group=self.account.gid,
                 extra_groups=self.account.extra_groups,
+                umask=0o077,  # Valkey's files hold the names of crons
             )
         self._watchdog = watch(self._process.pid, self.death_signal)
 

@@ -1,6 +1,7 @@
 import os
 import secrets
 import signal
+from glob import escape
 from pathlib import Path
 from typing import ClassVar
 
@@ -55,7 +56,10 @@ class EmbeddedValkey(EmbeddedServer):
             appendonly="yes" if self._appendonly else "no",
         )
         write_private(config, written)  # never on the command line, where everybody reads it
-        return [str(self._binary), str(config)]
+        return [
+            str(self._binary),
+            escape(str(config)),
+        ]  # it takes a pattern, and starts with no settings when none matches
 
     def _environment(self) -> dict[str, str]:
         return {name: value for name, value in os.environ.items() if name in {"PATH", "TMPDIR"}} | {"LC_ALL": "C"}

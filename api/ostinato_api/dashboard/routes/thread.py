@@ -13,6 +13,7 @@ from ostinato_api.dashboard.page_route import PageRoute
 from ostinato_api.dashboard.views import thread as views
 from ostinato_api.dashboard.views.runs import told
 from ostinato_api.dependencies import CallerDep, Services, ServicesDep
+from ostinato_api.json_bodies import read
 from ostinato_api.schemas.base import ThreadId
 from ostinato_shared.errors import InvalidError
 
@@ -89,7 +90,7 @@ async def _values(services: Services, thread_id: UUID) -> dict[str, Any]:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    body = await request.body()
+    body = await read(request)
     if len(body) > LONGEST_ANSWER:
         raise InvalidError("answer: is too long")
     try:

@@ -12,14 +12,18 @@ import yaml
 if TYPE_CHECKING:
     from ostinato_shared.models import Cron
 
+LONGEST: Final = 100_000  # characters of JSON; 10 MiB of it as YAML stop the server for 12 s
+TOO_LONG: Final = "Too long to be shown as code. `ostinato export` writes it to a file.\n"
 OPTIONS: Final = (
     "input", "config", "context", "webhook", "multitask_strategy", "interrupt_before", "interrupt_after", "durability",
 )  # fmt: skip
 
 
 def as_code(cron: Cron, *, assistant: str, url: str) -> dict[str, str]:
-    """The cron in YAML (of `ostinato apply`), Python, JavaScript and curl."""
+    """The cron in YAML (of `ostinato apply`), Python, JavaScript and curl; a word in place of each when it is long."""
     fields = _fields(cron)
+    if len(json.dumps(fields, ensure_ascii=False)) > LONGEST:
+        return dict.fromkeys(("YAML", "Python", "JavaScript", "curl"), TOO_LONG)
     return {
         "YAML": _yaml(cron, assistant, fields),
         "Python": _python(cron, assistant, fields, url),
