@@ -27,6 +27,14 @@ FAILING: Final = Cron.consecutive_failures > 0
 ACTIVE: Final = and_(Cron.enabled, Cron.next_run_date.is_not(None))
 ENDED: Final = and_(Cron.enabled, Cron.next_run_date.is_(None))
 PAUSED: Final = Cron.enabled.is_(False)
+ASKS: Final = """
+    outcome = 'success'
+    AND thread_id IN (
+        SELECT thread_id FROM thread WHERE status = 'interrupted' AND interrupts <> '{}' AND deleted_at IS NULL)
+    AND firing_id = (
+        SELECT run.firing_id FROM run WHERE run.thread_id = firing.thread_id AND run.firing_id IS NOT NULL
+        ORDER BY run.seq DESC LIMIT 1)
+"""  # of a firing: its run has ended by asking a person, who has not answered yet
 TITLE: Final = func.coalesce(func.nullif(Cron.name, ""), Assistant.name, "")
 
 
@@ -104,12 +112,12 @@ def labels() -> TextClause:
 
 def last_firings(cron_ids: Sequence[UUID]) -> TextClause:
     """The last firings of each cron, newest first."""
-    return text("""
-        SELECT wanted.cron_id, last.* FROM unnest(:cron_ids) AS wanted (cron_id)
+    return text(f"""
+        SELECT cron_id, fire_time, outcome, reason, started_at, ended_at, {ASKS} AS asks
+        FROM unnest(:cron_ids) AS wanted (wanted_id)
         CROSS JOIN LATERAL (
-            SELECT fire_time, outcome, reason, started_at, ended_at FROM firing
-            WHERE firing.cron_id = wanted.cron_id ORDER BY fire_time DESC LIMIT :many) AS last
-    """).bindparams(bindparam("cron_ids", list(cron_ids), type_=ARRAY(Uuid())), many=STRIP)
+            SELECT * FROM firing WHERE cron_id = wanted_id ORDER BY fire_time DESC LIMIT :many) AS firing
+    """).bindparams(bindparam("cron_ids", list(cron_ids), type_=ARRAY(Uuid())), many=STRIP)  # noqa: S608 - from above
 
 
 def states() -> Select[*tuple[Any, ...]]:
@@ -143,15 +151,16 @@ def cron_rows() -> Select[*tuple[Any, ...]]:
 
 def score_marks(cron_ids: Sequence[UUID], *, since: datetime, until: datetime, slot: timedelta) -> TextClause:
     """What became of the fire times of each cron, gathered into slots of time: `at` is the first one in the slot."""
-    return text("""
+    return text(f"""
         SELECT cron_id, min(fire_time) AS at, count(*) AS many,
                count(*) FILTER (WHERE outcome IN ('error', 'timeout')) AS failed,
                count(*) FILTER (WHERE outcome = 'success') AS succeeded,
+               count(*) FILTER (WHERE {ASKS}) AS asking,
                count(*) FILTER (WHERE outcome = 'skipped') AS skipped,
                count(*) FILTER (WHERE outcome = 'interrupted') AS cancelled
         FROM firing WHERE cron_id = ANY(:cron_ids) AND fire_time >= :since AND fire_time < :until
         GROUP BY cron_id, date_bin(:slot, fire_time, '2000-01-01Z') ORDER BY cron_id, at
-    """).bindparams(
+    """).bindparams(  # noqa: S608 - likewise
         bindparam("cron_ids", list(cron_ids), type_=ARRAY(Uuid())),
         since=since, until=until, slot=slot,
     )  # fmt: skip

@@ -103,7 +103,9 @@ def rows(found: Iterable[Any], firings: Iterable[Any]) -> list[CronRow]:
 
 
 def _row(cron: Cron, assistant: str | None, newest_first: Sequence[Any]) -> CronRow:
-    bars = [Bar(firing.fire_time, firing.outcome, length(firing)) for firing in reversed(newest_first)]
+    bars = [
+        Bar(firing.fire_time, firing.outcome, length(firing), asks=firing.asks) for firing in reversed(newest_first)
+    ]
     done = [bar.length for bar in bars if bar.length is not None and bar.outcome not in FAILED]
     return CronRow(
         cron=cron,
