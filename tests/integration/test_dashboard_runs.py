@@ -170,6 +170,7 @@ async def test_a_slot_of_the_drawing_leads_to_its_runs(api: httpx.AsyncClient, d
     assert len(slots) == 2
     assert listed(await feed(api, slots[0])) == [long_ago]
     assert "Last 24 hours: 1 succeeded, 1 failed" in page
+    assert "<h2>Nothing fired</h2>" in await feed(api, "?since=1700000000")
 
 
 async def test_what_crons_say_is_text(api: httpx.AsyncClient, database_uri: str) -> None:
