@@ -94,12 +94,24 @@ def names(shown: str) -> list[str]:
 
 async def test_a_search_finds_names_assistants_and_labels(api: httpx.AsyncClient) -> None:
     await make_cron(api, metadata={"name": "daily-news", "labels": {"team": "growth"}})
-    await make_cron(api, metadata={"name": "100%", "labels": {"team": "ops"}}, assistant_id="other")
+    await make_cron(api, metadata={"name": "100%", "labels": {"team": "site ops"}}, assistant_id="other")
     await make_cron(api, metadata={"name": "odd", "labels": "no object"})
 
     found = {
         q: names(await part(api, str(httpx.URL("/ui/crons", params={"q": q}))))
-        for q in ("NEWS", "%", "other", "label:team=growth", "label:team", "daily label:team=ops", "nothing")
+        for q in (
+            "NEWS",
+            "%",
+            "other",
+            "label:team=growth",
+            "label:team",
+            "daily label:team=ops",
+            "nothing",
+            'label:team="site ops"',
+            '"label:team=site ops"',
+            '"aily-new" "',
+            'label:team="site',
+        )
     }
 
     assert found == {
@@ -110,6 +122,10 @@ async def test_a_search_finds_names_assistants_and_labels(api: httpx.AsyncClient
         "label:team": ["100%", "daily-news"],
         "daily label:team=ops": [],
         "nothing": [],
+        'label:team="site ops"': ["100%"],
+        '"label:team=site ops"': ["100%"],
+        '"aily-new" "': ["daily-news"],
+        'label:team="site': [],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -22,6 +23,7 @@ PAGE: Final = 25  # rows
 STRIP: Final = 20  # firings of a cron in the list
 LABELS: Final = 4  # chips
 LABEL_MARK: Final = "label:"
+WORD: Final = re.compile(r'(?:"[^"]*"?|[^\s"])+')  # spaces within quotes belong to it
 
 FAILING: Final = Cron.consecutive_failures > 0
 ACTIVE: Final = and_(Cron.enabled, Cron.next_run_date.is_not(None))
@@ -57,7 +59,7 @@ SEGMENTS: Final[dict[Show, ColumnElement[bool] | None]] = {
 
 @dataclass(frozen=True)
 class CronFilters:
-    """What the list is asked for: words and `label:name=value` in `q`, chips, a segment, a page from 1."""
+    """What the list is asked for: words and `label:name="a value"` in `q`, chips, a segment, a page from 1."""
 
     q: str = ""
     labels: tuple[str, ...] = ()
@@ -67,8 +69,9 @@ class CronFilters:
     conditions: list[ColumnElement[bool]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        marked = [word.removeprefix(LABEL_MARK) for word in self.q.split() if word.startswith(LABEL_MARK)]
-        words = [word for word in self.q.split() if not word.startswith(LABEL_MARK)]
+        said = [word.replace('"', "") for word in WORD.findall(self.q)]
+        marked = [word.removeprefix(LABEL_MARK) for word in said if word.startswith(LABEL_MARK)]
+        words = [word for word in said if word and not word.startswith(LABEL_MARK)]
         found = [_labelled(label) for label in (*self.labels, *marked) if label] + [_named(word) for word in words]
         object.__setattr__(self, "conditions", found)
 
