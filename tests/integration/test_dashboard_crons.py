@@ -160,6 +160,18 @@ async def test_pages_have_25_crons_and_links_to_their_neighbours(api: httpx.Asyn
     assert 'rel="next"' not in second
 
 
+async def test_beyond_the_last_page_stands_the_last_one(api: httpx.AsyncClient) -> None:
+    for number in range(26):
+        await make_cron(api, metadata={"name": f"cron-{number:02}"})
+
+    shown = await part(api, "/ui/crons?page=9")
+
+    assert names(shown) == ["cron-25"]
+    assert "of 26, failing first" in shown
+    assert 'hx-get="/ui/crons?page=2" hx-sync' in shown  # the live list asks for what it shows
+    assert "No cron fits" in await part(api, "/ui/crons?q=nothing&page=9")
+
+
 async def test_a_cron_is_paused_resumed_and_run_from_its_row(api: httpx.AsyncClient, database_uri: str) -> None:
     cron = await make_cron(api, metadata={"name": "nightly"})
     path = f"/ui/crons/{cron['cron_id']}"
