@@ -44,7 +44,7 @@ async def show(request: Request, session: SessionDep, cron_id: CronId) -> Respon
     named = assistants.reference(assistant) if assistant else row.assistant
     history, _ = await events.page(session, cron_id, limit=EVENTS)
     return rendering.page(
-        request, "cron.html", **values, behaviour=views.behaviour(row.cron), history=history,
+        request, "cron.html", **values, behaviour=views.behaviour(row.cron), history=history, changed=views.changed,
         given=views.pretty(row.cron.payload.get("input")),
         code=as_code(row.cron, assistant=named, url=str(request.base_url).rstrip("/")),
     )  # fmt: skip
