@@ -101,6 +101,11 @@
     else goal.focus();
   });
 
+  // Ctrl+Enter sends what is being written.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.target.closest?.("textarea")?.form?.requestSubmit();
+  });
+
   // --- messages
   function toast(text, tone = "") {
     const message = document.createElement("div");
