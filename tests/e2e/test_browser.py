@@ -231,6 +231,20 @@ def test_phone_shows_of_a_cron_what_came_last_and_how_it_ended(
         visitor.close()
 
 
+def test_what_was_scrolled_stays_when_its_part_is_exchanged(
+    chromium: Browser, url: str, furnished: dict[str, str]
+) -> None:
+    visitor = Visitor(chromium, url, width=NARROW)
+    try:
+        page = visitor.open(furnished["cron"])
+        box = "document.getElementById('durations-box')"  # a locator may have found one that is exchanged meanwhile
+        page.evaluate(f"{box}.scrollLeft = -120, {box}.dataset.old = ''")
+        expect(page.locator("#durations-box[data-old]")).to_have_count(0)  # the cron has fired again
+        assert page.evaluate(f"{box}.scrollLeft") == -120
+    finally:
+        visitor.close()
+
+
 @pytest.mark.parametrize("name", ["crons", "cron", "new", "edit", "runs", "thread", "system"])
 def test_page_at_four_times_its_size_scrolls_down_only(
     chromium: Browser, url: str, furnished: dict[str, str], *, name: str

@@ -154,6 +154,15 @@
     if (live && (pressed || $("[hx-post].htmx-request"))) event.detail.shouldSwap = false;
   });
 
+  // What was scrolled in a part that is exchanged stays where it was, as htmx keeps the focus: by ids.
+  let scrolled = [];
+  document.body.addEventListener("htmx:beforeSwap", () => {
+    scrolled = [...document.querySelectorAll("[id][tabindex]")].map((box) => [box.id, box.scrollLeft, box.scrollTop]);
+  });
+  document.body.addEventListener("htmx:afterSwap", () => {
+    for (const [id, left, top] of scrolled) document.getElementById(id)?.scrollTo(left, top);
+  });
+
   // Whatever changed before the stream was open, or while it was away, is fetched.
   document.body.addEventListener("htmx:sseOpen", () => {
     document.querySelectorAll('[hx-trigger*="sse:changed"]').forEach((part) => window.htmx.trigger(part, "sse:changed"));
