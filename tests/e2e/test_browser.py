@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(240)]
 WIDE, TABLET, NARROW = 1360, 820, 390
 HOLE = "row => Math.round(row.getBoundingClientRect().right - row.lastElementChild.getBoundingClientRect().right)"
+EDGES = (981, 701)  # just before something of the header goes
 NARROWEST = 320  # what is left of 1280 at 400 %
 
 
@@ -115,7 +116,8 @@ def test_person_signs_in_with_a_key_and_out_again(chromium: Browser, tmp_path_fa
         page.get_by_label("API key").fill(key)
         page.keyboard.press("Enter")
         expect(page).to_have_url(f"{dev.url}/ui/system")
-        for width in (NARROW, NARROWEST):
+        expect(page.locator("#leader .who")).to_be_visible()
+        for width in (*EDGES, NARROW, NARROWEST):
             page.set_viewport_size({"width": width, "height": 900})
             assert sideways(page) == 0  # with one button more than the pages without keys
         page.get_by_role("button", name="Sign out").click()
@@ -133,7 +135,7 @@ def test_question_of_a_run_is_answered_on_its_thread(visitor: Visitor) -> None:
     expect(page.get_by_text("Send it to 14 people?").first).to_be_visible()
     page.get_by_role("link", name=re.compile("Answer|thread", re.IGNORECASE)).first.click()
     page.get_by_role("textbox").last.fill("yes")
-    page.get_by_role("button", name=re.compile("Answer|Send")).click()
+    page.keyboard.press("Control+Enter")
     expect(page.get_by_text("You said yes").first).to_be_visible()
 
 
@@ -200,6 +202,45 @@ def test_drawings_and_tables_fit_the_width(
             assert page.locator(".stats").evaluate(HOLE) == 0
         if name == "runs":
             expect(page.locator(".feed .c-do a").first).to_be_in_viewport(ratio=1)
+    finally:
+        visitor.close()
+
+
+@pytest.mark.parametrize("width", EDGES)
+def test_header_fits_where_it_is_fullest(chromium: Browser, url: str, width: int) -> None:
+    visitor = Visitor(chromium, url, width=WIDE)
+    try:
+        page = visitor.open("/")
+        expect(page.locator("#leader .who")).to_be_visible()
+        page.set_viewport_size({"width": width, "height": 900})
+        assert sideways(page) == 0
+        expect(page.locator("#new")).to_be_in_viewport(ratio=1)
+    finally:
+        visitor.close()
+
+
+def test_phone_shows_of_a_cron_what_came_last_and_how_it_ended(
+    chromium: Browser, url: str, furnished: dict[str, str]
+) -> None:
+    visitor = Visitor(chromium, url, width=NARROW)
+    try:
+        page = visitor.open(furnished["cron"])
+        for newest in (page.locator("#cron-runs .badge").first, page.locator(".calendar .today")):
+            assert newest.evaluate("element => element.getBoundingClientRect().right <= innerWidth")
+    finally:
+        visitor.close()
+
+
+def test_what_was_scrolled_stays_when_its_part_is_exchanged(
+    chromium: Browser, url: str, furnished: dict[str, str]
+) -> None:
+    visitor = Visitor(chromium, url, width=NARROW)
+    try:
+        page = visitor.open(furnished["cron"])
+        box = "document.getElementById('durations-box')"  # a locator may have found one that is exchanged meanwhile
+        page.evaluate(f"{box}.scrollLeft = -120, {box}.dataset.old = ''")
+        expect(page.locator("#durations-box[data-old]")).to_have_count(0)  # the cron has fired again
+        assert page.evaluate(f"{box}.scrollLeft") == -120
     finally:
         visitor.close()
 

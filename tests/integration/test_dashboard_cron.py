@@ -1,6 +1,7 @@
 """One cron's page and its parts, as a browser gets them."""
 
 import json
+import re
 from uuid import uuid4
 
 import httpx
@@ -69,6 +70,38 @@ async def test_failures_in_a_row_are_told_with_their_error(api: httpx.AsyncClien
 
     assert "The last 3 runs failed" in shown
     assert "RateLimitError: 529 &lt;overloaded&gt;" in shown
+
+
+async def test_error_that_paused_a_cron_is_told_once(api: httpx.AsyncClient, uri: str) -> None:
+    cron = await make_cron(api, metadata={"ostinato": {"pause_after_failures": 3}})
+    execute(uri, FIRE, cron["cron_id"], "error", None, json.dumps({"error": "Boom", "message": "x"}), None, 3)
+    execute(
+        uri, "UPDATE cron SET enabled = false, next_run_date = NULL, paused_by = 'pause_after_failures',"
+        " note = 'paused after 3 failures in a row; last: Boom: x', consecutive_failures = 3",
+    )  # fmt: skip
+
+    failing = await part(api, f"/ui/crons/{cron['cron_id']}/head")
+    execute(uri, "UPDATE cron SET consecutive_failures = 0")
+    mended = await part(api, f"/ui/crons/{cron['cron_id']}/head")
+
+    assert failing.count("Boom: x") == 1
+    assert "Paused by its own guard. The last 3 runs failed" in failing
+    assert "paused after 3 failures in a row" in mended
+
+
+async def test_history_says_what_was_and_what_is(api: httpx.AsyncClient) -> None:
+    cron = await make_cron(api, schedule="0 8 * * *", input={"topic": "<b>plasticity</b> and what follows from it"})
+    path = f"/runs/crons/{cron['cron_id']}"
+    await api.patch(path, json={"schedule": "30 9 * * *", "input": {"topic": "rain"}})
+    await api.post(f"{path}/pause", json={"note": "Holidays."})
+
+    history = (await page(api, f"/ui/crons/{cron['cron_id']}")).split("<h2>History</h2>")[1]
+
+    assert "schedule: 0 8 * * * → 30 9 * * *" in history
+    was, now = re.findall(r"<summary>input</summary>was<pre[^>]*>([^<]*)</pre>is<pre[^>]*>([^<]*)</pre>", history)[0]
+    assert "&lt;b&gt;plasticity&lt;/b&gt; and what follows" in was
+    assert "rain" in now
+    assert "enabled" not in history
 
 
 async def test_ledger_is_read_page_by_page_without_gap_or_double(api: httpx.AsyncClient, uri: str) -> None:

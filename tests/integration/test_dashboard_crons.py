@@ -94,12 +94,24 @@ def names(shown: str) -> list[str]:
 
 async def test_a_search_finds_names_assistants_and_labels(api: httpx.AsyncClient) -> None:
     await make_cron(api, metadata={"name": "daily-news", "labels": {"team": "growth"}})
-    await make_cron(api, metadata={"name": "100%", "labels": {"team": "ops"}}, assistant_id="other")
+    await make_cron(api, metadata={"name": "100%", "labels": {"team": "site ops"}}, assistant_id="other")
     await make_cron(api, metadata={"name": "odd", "labels": "no object"})
 
     found = {
         q: names(await part(api, str(httpx.URL("/ui/crons", params={"q": q}))))
-        for q in ("NEWS", "%", "other", "label:team=growth", "label:team", "daily label:team=ops", "nothing")
+        for q in (
+            "NEWS",
+            "%",
+            "other",
+            "label:team=growth",
+            "label:team",
+            "daily label:team=ops",
+            "nothing",
+            'label:team="site ops"',
+            '"label:team=site ops"',
+            '"aily-new" "',
+            'label:team="site',
+        )
     }
 
     assert found == {
@@ -110,6 +122,10 @@ async def test_a_search_finds_names_assistants_and_labels(api: httpx.AsyncClient
         "label:team": ["100%", "daily-news"],
         "daily label:team=ops": [],
         "nothing": [],
+        'label:team="site ops"': ["100%"],
+        '"label:team=site ops"': ["100%"],
+        '"aily-new" "': ["daily-news"],
+        'label:team="site': [],
     }
 
 
@@ -142,6 +158,18 @@ async def test_pages_have_25_crons_and_links_to_their_neighbours(api: httpx.Asyn
     assert 'href="/ui/crons?q=cron&amp;page=2"' in first
     assert 'rel="prev"' in second
     assert 'rel="next"' not in second
+
+
+async def test_beyond_the_last_page_stands_the_last_one(api: httpx.AsyncClient) -> None:
+    for number in range(26):
+        await make_cron(api, metadata={"name": f"cron-{number:02}"})
+
+    shown = await part(api, "/ui/crons?page=9")
+
+    assert names(shown) == ["cron-25"]
+    assert "of 26, failing first" in shown
+    assert 'hx-get="/ui/crons?page=2" hx-sync' in shown  # the live list asks for what it shows
+    assert "No cron fits" in await part(api, "/ui/crons?q=nothing&page=9")
 
 
 async def test_a_cron_is_paused_resumed_and_run_from_its_row(api: httpx.AsyncClient, database_uri: str) -> None:

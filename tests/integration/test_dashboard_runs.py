@@ -109,6 +109,25 @@ async def test_a_question_is_seen_at_its_cron_and_at_its_thread_too(api: httpx.A
     assert "succeeded" not in at_cron + at_thread
 
 
+async def test_a_question_is_seen_on_the_score_and_among_the_last_runs(
+    api: httpx.AsyncClient, database_uri: str
+) -> None:
+    cron, thread_id = await make_cron(api), make_thread(database_uri)
+    older, newer = (fire(database_uri, cron, "success", minutes=n) for n in (30, 3))
+    for firing_id in (older, newer):
+        run_on(database_uri, cron, thread_id, firing_id, "success")
+    ask(database_uri, thread_id, "May it go out?")
+
+    waiting = (await api.get("/ui/crons", headers=HTMX)).text
+    execute(database_uri, "UPDATE thread SET status = 'busy' WHERE thread_id = %s", thread_id)
+    answered = (await api.get("/ui/crons", headers=HTMX)).text
+
+    assert "Last 2: 1 succeeded, 1 asks a person" in waiting
+    assert waiting.count('class="m-ask"') == waiting.count("<title>1 asking a person</title>") == 1
+    assert "Last 2: 2 succeeded" in answered
+    assert "m-ask" not in answered
+
+
 async def test_a_question_stands_at_the_last_firing_of_its_thread_until_a_run_answers(
     api: httpx.AsyncClient, database_uri: str
 ) -> None:
@@ -151,6 +170,7 @@ async def test_a_slot_of_the_drawing_leads_to_its_runs(api: httpx.AsyncClient, d
     assert len(slots) == 2
     assert listed(await feed(api, slots[0])) == [long_ago]
     assert "Last 24 hours: 1 succeeded, 1 failed" in page
+    assert "<h2>Nothing fired</h2>" in await feed(api, "?since=1700000000")
 
 
 async def test_what_crons_say_is_text(api: httpx.AsyncClient, database_uri: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 import redis
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from api_process import free_port
 from api_setting import BROWSER, HTMX, execute, make_cron, open_api, services_of, settings
@@ -107,6 +108,16 @@ async def test_a_redis_that_is_away_hides_nothing_else(api: httpx.AsyncClient, d
     assert "sturdy" in shown
     assert "Redis does not answer" in header
     assert runs.status_code == 200
+
+
+async def test_of_a_postgres_that_is_away_no_page_says_that_nothing_ran(api: httpx.AsyncClient) -> None:
+    nowhere = create_async_engine(f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/nothing")
+    services_of(api).sessions.configure(bind=nowhere)
+
+    shown = await page(api)
+
+    assert "in the last hour" not in shown
+    assert shown.count("Postgres does not answer") == 4  # lag, its drawing, workers twice
 
 
 async def test_the_next_hour_is_drawn_minute_by_minute(api: httpx.AsyncClient) -> None:

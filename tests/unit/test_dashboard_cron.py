@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
+import pytest
 import yaml
 
 from ostinato_api.dashboard.svg.calendar import Day, draw_calendar
@@ -54,6 +55,16 @@ def test_lines_are_round_and_above_the_longest_run() -> None:
     for milliseconds in (1, 7, 99, 740, 3_333, 61_000, 7_200_000):
         longest = timedelta(milliseconds=milliseconds)
         assert longest <= nice(longest) <= 3 * max(longest, timedelta(milliseconds=1)) + timedelta(milliseconds=3)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lines"),
+    [(70, ["30 s", "1 min", "1 min 30 s"]), (140, ["1 min", "2 min", "3 min"]), (2900, ["20 min", "40 min", "1 h"])],
+)
+def test_lines_of_long_runs_are_at_round_minutes(seconds: int, lines: list[str]) -> None:
+    drawn = parse(draw_durations([Bar(NOW, "success", timedelta(seconds=seconds))], slots=60))
+
+    assert [text.text for text in drawn.iter("text")] == lines
 
 
 def test_failed_runs_are_crossed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -22,11 +23,20 @@ PAGE: Final = 25  # rows
 STRIP: Final = 20  # firings of a cron in the list
 LABELS: Final = 4  # chips
 LABEL_MARK: Final = "label:"
+WORD: Final = re.compile(r'(?:"[^"]*"?|[^\s"])+')  # spaces within quotes belong to it
 
 FAILING: Final = Cron.consecutive_failures > 0
 ACTIVE: Final = and_(Cron.enabled, Cron.next_run_date.is_not(None))
 ENDED: Final = and_(Cron.enabled, Cron.next_run_date.is_(None))
 PAUSED: Final = Cron.enabled.is_(False)
+ASKS: Final = """
+    outcome = 'success'
+    AND thread_id IN (
+        SELECT thread_id FROM thread WHERE status = 'interrupted' AND interrupts <> '{}' AND deleted_at IS NULL)
+    AND firing_id = (
+        SELECT run.firing_id FROM run WHERE run.thread_id = firing.thread_id AND run.firing_id IS NOT NULL
+        ORDER BY run.seq DESC LIMIT 1)
+"""  # of a firing: its run has ended by asking a person, who has not answered yet
 TITLE: Final = func.coalesce(func.nullif(Cron.name, ""), Assistant.name, "")
 
 
@@ -49,7 +59,7 @@ SEGMENTS: Final[dict[Show, ColumnElement[bool] | None]] = {
 
 @dataclass(frozen=True)
 class CronFilters:
-    """What the list is asked for: words and `label:name=value` in `q`, chips, a segment, a page from 1."""
+    """What the list is asked for: words and `label:name="a value"` in `q`, chips, a segment, a page from 1."""
 
     q: str = ""
     labels: tuple[str, ...] = ()
@@ -59,8 +69,9 @@ class CronFilters:
     conditions: list[ColumnElement[bool]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        marked = [word.removeprefix(LABEL_MARK) for word in self.q.split() if word.startswith(LABEL_MARK)]
-        words = [word for word in self.q.split() if not word.startswith(LABEL_MARK)]
+        said = [word.replace('"', "") for word in WORD.findall(self.q)]
+        marked = [word.removeprefix(LABEL_MARK) for word in said if word.startswith(LABEL_MARK)]
+        words = [word for word in said if word and not word.startswith(LABEL_MARK)]
         found = [_labelled(label) for label in (*self.labels, *marked) if label] + [_named(word) for word in words]
         object.__setattr__(self, "conditions", found)
 
@@ -104,12 +115,12 @@ def labels() -> TextClause:
 
 def last_firings(cron_ids: Sequence[UUID]) -> TextClause:
     """The last firings of each cron, newest first."""
-    return text("""
-        SELECT wanted.cron_id, last.* FROM unnest(:cron_ids) AS wanted (cron_id)
+    return text(f"""
+        SELECT cron_id, fire_time, outcome, reason, started_at, ended_at, {ASKS} AS asks
+        FROM unnest(:cron_ids) AS wanted (wanted_id)
         CROSS JOIN LATERAL (
-            SELECT fire_time, outcome, reason, started_at, ended_at FROM firing
-            WHERE firing.cron_id = wanted.cron_id ORDER BY fire_time DESC LIMIT :many) AS last
-    """).bindparams(bindparam("cron_ids", list(cron_ids), type_=ARRAY(Uuid())), many=STRIP)
+            SELECT * FROM firing WHERE cron_id = wanted_id ORDER BY fire_time DESC LIMIT :many) AS firing
+    """).bindparams(bindparam("cron_ids", list(cron_ids), type_=ARRAY(Uuid())), many=STRIP)  # noqa: S608 - from above
 
 
 def states() -> Select[*tuple[Any, ...]]:
@@ -143,15 +154,16 @@ def cron_rows() -> Select[*tuple[Any, ...]]:
 
 def score_marks(cron_ids: Sequence[UUID], *, since: datetime, until: datetime, slot: timedelta) -> TextClause:
     """What became of the fire times of each cron, gathered into slots of time: `at` is the first one in the slot."""
-    return text("""
+    return text(f"""
         SELECT cron_id, min(fire_time) AS at, count(*) AS many,
                count(*) FILTER (WHERE outcome IN ('error', 'timeout')) AS failed,
                count(*) FILTER (WHERE outcome = 'success') AS succeeded,
+               count(*) FILTER (WHERE {ASKS}) AS asking,
                count(*) FILTER (WHERE outcome = 'skipped') AS skipped,
                count(*) FILTER (WHERE outcome = 'interrupted') AS cancelled
         FROM firing WHERE cron_id = ANY(:cron_ids) AND fire_time >= :since AND fire_time < :until
         GROUP BY cron_id, date_bin(:slot, fire_time, '2000-01-01Z') ORDER BY cron_id, at
-    """).bindparams(
+    """).bindparams(  # noqa: S608 - likewise
         bindparam("cron_ids", list(cron_ids), type_=ARRAY(Uuid())),
         since=since, until=until, slot=slot,
     )  # fmt: skip

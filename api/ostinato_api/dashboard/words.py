@@ -59,14 +59,15 @@ def span(length: timedelta) -> str:
 
 
 def took(length: timedelta | None) -> str:
-    """How long something took, finely: `212 ms`, `4.1 s`, `3 min`; a dash when it is not known."""
+    """How long something took, finely: `212 ms`, `4.1 s`, `1 min 30 s`; a dash when it is not known."""
     if length is None:
         return DASH
     if length < SECOND:
         return milliseconds(length / timedelta(milliseconds=1))
     if length < 10 * SECOND:
         return f"{length / SECOND:.1f} s"
-    return span(length)
+    seconds = length % MINUTE // SECOND
+    return f"{span(length)} {seconds} s" if MINUTE <= length < HOUR and seconds else span(length)
 
 
 def milliseconds(value: float | None) -> str:

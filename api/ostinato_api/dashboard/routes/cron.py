@@ -19,6 +19,7 @@ from ostinato_api.dashboard.views import cron as views
 from ostinato_api.dashboard.views import crons as list_views
 from ostinato_api.dashboard.views import runs as run_views
 from ostinato_api.dashboard.views.code import as_code
+from ostinato_api.dashboard.views.outcomes import WAITING
 from ostinato_api.dependencies import CallerDep, SenderDep, SessionDep
 from ostinato_api.extras import events, firings
 from ostinato_api.schemas.base import CronId
@@ -43,7 +44,7 @@ async def show(request: Request, session: SessionDep, cron_id: CronId) -> Respon
     named = assistants.reference(assistant) if assistant else row.assistant
     history, _ = await events.page(session, cron_id, limit=EVENTS)
     return rendering.page(
-        request, "cron.html", **values, behaviour=views.behaviour(row.cron), history=history,
+        request, "cron.html", **values, behaviour=views.behaviour(row.cron), history=history, changed=views.changed,
         given=views.pretty(row.cron.payload.get("input")),
         code=as_code(row.cron, assistant=named, url=str(request.base_url).rstrip("/")),
     )  # fmt: skip
@@ -113,7 +114,7 @@ async def _runs(session: AsyncSession, cron_id: UUID, cursor: str | None) -> dic
         "following": following,
         "reason": views.reason,
         "length": list_views.length,
-        "waiting": run_views.WAITING,
+        "waiting": WAITING,
         "runs_there": {thread.thread_id for thread in threads},
         "questions": {thread.asking: run_views.asked(thread.question) for thread in threads},
         "durations": draw_durations(bars, slots=cron_queries.DURATIONS) if bars else None,

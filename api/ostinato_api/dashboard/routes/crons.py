@@ -1,6 +1,6 @@
 """The crons page: figures, Score and list, live; on/off for each cron."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -54,8 +54,10 @@ async def home(
 @router.get("/ui/crons", name="ui_crons")
 async def show(request: Request, session: SessionDep, project: ProjectDep, filters: FiltersDep) -> Response:
     """The whole page, or for htmx the list under other filters."""
+    counts = dict((await session.execute(queries.segments(filters))).mappings().one())
+    filters = views.on_a_page(filters, counts[filters.show])
     found = (await session.execute(queries.crons(filters))).all()
-    values = await _list(session, filters, found) | await _score(request, session, found)
+    values = await _list(session, filters, found, counts) | await _score(request, session, found)
     if rendering.is_part(request):
         return rendering.part(request, *LIST_PARTS, swap=True, **values)
     values |= {"stats": await _states(session), "ran": None, "graph": next(iter(project.graphs), "agent")}
@@ -72,14 +74,15 @@ async def stats(request: Request, session: SessionDep, *, had: bool = False) -> 
     return rendering.part(request, "parts/crons_stats.html", stats=states, ran=ran)
 
 
-async def _list(session: SessionDep, filters: queries.CronFilters, found: Sequence[Any]) -> dict[str, Any]:
+async def _list(
+    session: SessionDep, filters: queries.CronFilters, found: Sequence[Any], counts: Mapping[str, int]
+) -> dict[str, Any]:
     firings = (await session.execute(queries.last_firings([cron.cron_id for cron, _ in found]))).all() if found else []
-    counts = (await session.execute(queries.segments(filters))).mappings().one()
     labels = (await session.execute(queries.labels())).all()
     return {
         "filters": filters,
         "rows": views.rows(found, firings),
-        "segments": views.segments(filters, dict(counts)),
+        "segments": views.segments(filters, counts),
         "chips": views.chips(filters, labels),
         "pager": views.pager(filters, counts[filters.show]),
         "refresh": views.url(filters),

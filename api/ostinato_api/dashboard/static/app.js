@@ -101,6 +101,11 @@
     else goal.focus();
   });
 
+  // Ctrl+Enter sends what is being written.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.target.closest?.("textarea")?.form?.requestSubmit();
+  });
+
   // --- messages
   function toast(text, tone = "") {
     const message = document.createElement("div");
@@ -147,6 +152,15 @@
   document.body.addEventListener("htmx:beforeSwap", (event) => {
     const live = event.detail.requestConfig.triggeringEvent?.type === "sse:changed";
     if (live && (pressed || $("[hx-post].htmx-request"))) event.detail.shouldSwap = false;
+  });
+
+  // What was scrolled in a part that is exchanged stays where it was, as htmx keeps the focus: by ids.
+  let scrolled = [];
+  document.body.addEventListener("htmx:beforeSwap", () => {
+    scrolled = [...document.querySelectorAll("[id][tabindex]")].map((box) => [box.id, box.scrollLeft, box.scrollTop]);
+  });
+  document.body.addEventListener("htmx:afterSwap", () => {
+    for (const [id, left, top] of scrolled) document.getElementById(id)?.scrollTo(left, top);
   });
 
   // Whatever changed before the stream was open, or while it was away, is fetched.

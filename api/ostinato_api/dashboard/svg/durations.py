@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
 
 from ostinato_api.dashboard.views.outcomes import FAILED, look
-from ostinato_api.dashboard.words import took
+from ostinato_api.dashboard.words import HOUR, MINUTE, SECOND, took
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ostinato_api.dashboard.svg.strip import Bar
 
@@ -19,10 +20,11 @@ WIDTH: Final = 900
 HEIGHT: Final = 120
 FLOOR: Final = 112
 TALLEST: Final = 100
-LEFT: Final = 52
+LEFT: Final = 62
 LINES: Final = 3
 LOWEST: Final = 3
 FACTORS: Final = (1, 1.5, 2, 3, 5, 7.5, 10)
+FRACTIONS: Final = (1, 2, 3, 5, 10, 15, 20, 30)  # that seconds and minutes are counted by
 
 
 def draw_durations(bars: Sequence[Bar], *, slots: int) -> Markup:
@@ -38,12 +40,15 @@ def draw_durations(bars: Sequence[Bar], *, slots: int) -> Markup:
 
 def nice(longest: timedelta) -> timedelta:
     """A round length of time that is no less."""
-    unit = timedelta(milliseconds=1)
-    while True:
-        for factor in FACTORS:
-            if longest <= LINES * factor * unit:
-                return LINES * factor * unit
-        unit *= 10
+    return next(LINES * step for step in _steps() if longest <= LINES * step)
+
+
+def _steps() -> Iterator[timedelta]:
+    for power in range(3):
+        yield from (factor * timedelta(milliseconds=10**power) for factor in FACTORS)
+    for unit in (SECOND, MINUTE):
+        yield from (fraction * unit for fraction in FRACTIONS)
+    yield from (HOUR * 2**power for power in count())
 
 
 def summary(bars: Sequence[Bar]) -> str:

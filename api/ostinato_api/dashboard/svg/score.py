@@ -31,7 +31,7 @@ BROAD: Final = "mwMW@%"  # letters with the room of two, as those of East Asia
 
 @dataclass(frozen=True)
 class Mark:
-    """A fire time, or several in one slot: `kind` is ok, bad, skip, run or next."""
+    """A fire time, or several in one slot: `kind` is ok, bad, ask, skip, run or next."""
 
     at: datetime
     kind: str
@@ -96,9 +96,9 @@ def _short(title: str) -> str:
 
 
 def _crowd(marks: Sequence[Mark], y: int, now: datetime) -> Markup:
-    """Ticks, one path a kind; failures and skips keep their shapes and words."""
+    """Ticks, one path a kind; failures, questions and skips keep their shapes and words."""
     paths = [_ticks(kind, [mark for mark in marks if mark.kind == kind], y, now) for kind in ("next", "ok", "run")]
-    return Markup().join([*paths, _notes([mark for mark in marks if mark.kind in {"bad", "skip"}], y, now)])
+    return Markup().join([*paths, _notes([mark for mark in marks if mark.kind in {"bad", "ask", "skip"}], y, now)])
 
 
 def _ticks(kind: str, marks: Sequence[Mark], y: int, now: datetime) -> Markup:
@@ -136,6 +136,8 @@ def _note(mark: Mark, x: float, y: int) -> Markup:
 def _shape(kind: str, x: float, y: int) -> Markup:
     if kind == "bad":
         return Markup('<path d="M{:g} {}l8 8m0-8l-8 8"/>').format(x - 4, y - 4)
+    if kind == "ask":
+        return Markup('<path d="M{:g} {}l5 5l-5 5l-5 -5z"/>').format(x, y - 5)
     if kind == "skip":
         return Markup('<rect x="{:g}" y="{}" width="8" height="8" rx="1.5"/>').format(x - 4, y - 4)
     return Markup('<circle cx="{:g}" cy="{}" r="4"/>').format(x, y)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup
 
-from ostinato_api.dashboard.views.outcomes import look
+from ostinato_api.dashboard.views.outcomes import WAITING, Look, look
 from ostinato_api.dashboard.words import took
 from ostinato_shared.models import Outcome
 
@@ -31,6 +31,11 @@ class Bar:
     at: datetime
     outcome: str
     length: timedelta | None
+    asks: bool = False  # a person, who has not answered yet
+
+    @property
+    def look(self) -> Look:
+        return WAITING if self.asks else look(self.outcome)
 
 
 def draw_strip(bars: Sequence[Bar]) -> Markup:
@@ -48,12 +53,12 @@ def summary(bars: Sequence[Bar]) -> str:
     """The strip in words."""
     if not bars:
         return "No runs yet"
-    counts = Counter(look(bar.outcome).word for bar in bars)
+    counts = Counter(bar.look.word for bar in bars)
     return f"Last {len(bars)}: " + ", ".join(f"{many} {word}" for word, many in counts.most_common())
 
 
 def _bar(bar: Bar, x: int, longest: timedelta) -> str:
-    seen = look(bar.outcome)
+    seen = bar.look
     height = _height(bar, longest)
     text = f"{seen.word}, {took(bar.length)}" if bar.length is not None else seen.word
     shape = _shape(bar.outcome, seen.tone, x, height)
@@ -72,6 +77,8 @@ def _shape(outcome: str, tone: str, x: int, height: int) -> str:
     y = HEIGHT - height
     if tone == "bad":  # notched at the top, so that it is told from a good one without its colour
         return f'<path class="fill" d="M{x} {y}v{height}h{WIDTH}v-{height}l-2.5 3.2z"/>'
+    if tone == "warn":  # pointed
+        return f'<path class="fill" d="M{x} {HEIGHT}v{3.2 - height}l2.5 -3.2l2.5 3.2v{height - 3.2}z"/>'
     form, inset = ("hollow", 0.5) if outcome in HOLLOW else ("fill", 0)
     width, tall = WIDTH - 2 * inset, height - 2 * inset
     return f'<rect class="{form}" x="{x + inset}" y="{y + inset}" width="{width}" height="{tall}" rx="1.5"/>'

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ostinato_api.dashboard.svg.strip import Bar
+    from ostinato_api.extras.events import Event
     from ostinato_shared.models import Cron
 
+SHORT = 40  # characters of a value that stand in one line with another
+LONGEST = 2000  # characters of a value
 FEW = 2  # no percentiles of fewer
 STRATEGIES = {
     "enqueue": "waits for its turn",
@@ -44,6 +47,17 @@ REASONS = {
     "worker_lost": "its workers died",
     "thread_deleted": "its thread was deleted",
 }
+
+
+@dataclass(frozen=True)
+class Change:
+    name: str
+    before: str
+    after: str
+
+    @property
+    def short(self) -> bool:
+        return max(len(self.before), len(self.after)) <= SHORT
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,17 @@ def behaviour(cron: Cron) -> list[tuple[str, Any]]:
     if cron.payload.get("webhook"):
         told.append(("Webhook", "called at the end of each run"))
     return told
+
+
+def changed(event: Event) -> list[Change]:
+    """What an event changed, from what to what; pausing and resuming say it by their name."""
+    told = {name: change for name, change in event.changes.items() if name != "enabled" or event.row.kind == "updated"}
+    return [Change(name, _value(change["from"]), _value(change["to"])) for name, change in told.items()]
+
+
+def _value(value: Any) -> str:
+    text = "none" if value is None else value if isinstance(value, str) else pretty(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def pretty(value: Any) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from statistics import median_high
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -103,7 +104,9 @@ def rows(found: Iterable[Any], firings: Iterable[Any]) -> list[CronRow]:
 
 
 def _row(cron: Cron, assistant: str | None, newest_first: Sequence[Any]) -> CronRow:
-    bars = [Bar(firing.fire_time, firing.outcome, length(firing)) for firing in reversed(newest_first)]
+    bars = [
+        Bar(firing.fire_time, firing.outcome, length(firing), asks=firing.asks) for firing in reversed(newest_first)
+    ]
     done = [bar.length for bar in bars if bar.length is not None and bar.outcome not in FAILED]
     return CronRow(
         cron=cron,
@@ -158,6 +161,11 @@ def chips(filters: CronFilters, common: Iterable[Any]) -> list[Chip]:
     known = [f"{label.name}={label.value}" for label in common]
     listed = [*filters.labels, *(label for label in known if label not in filters.labels)]
     return [Chip(label, label in filters.labels, _toggled(filters, label)) for label in listed]
+
+
+def on_a_page(filters: CronFilters, total: int) -> CronFilters:
+    """The same, on the last page rather than beyond it: rows may have gone since the page was linked to."""
+    return replace(filters, page=min(filters.page, max(1, ceil(total / PAGE))))
 
 
 def pager(filters: CronFilters, total: int) -> Pager:

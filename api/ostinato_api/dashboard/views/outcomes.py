@@ -24,6 +24,7 @@ LOOKS: Final = {
     Outcome.DUE: Look("run", "◷", "due"),
     Outcome.SKIPPED: Look("skip", "▢", "skipped"),
 }
+WAITING: Final = Look("warn", "?", "asks a person")
 FAILED: Final = {Outcome.ERROR, Outcome.TIMEOUT}
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from ostinato_api.dashboard.run_queries import MOST
 from ostinato_api.dashboard.views import cron as cron_views
 from ostinato_api.dashboard.views.crons import FIELDS_TO_THE_MINUTE, length
-from ostinato_api.dashboard.views.outcomes import Look, look
+from ostinato_api.dashboard.views.outcomes import WAITING, Look, look
 from ostinato_api.dashboard.words import number
 from ostinato_shared.models import Outcome
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from ostinato_shared.models import Firing
 
-WAITING = Look("warn", "?", "asks a person")
 TRIGGERS = {"catchup": "caught up", "manual": "by hand", "backfill": "backfill"}
 ASKING_KEYS = ("question", "message", "prompt", "text", "description")
 EXCERPT = 400  # characters of output, error or question

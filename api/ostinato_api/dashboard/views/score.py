@@ -58,11 +58,21 @@ def _lane(cron: Cron, title: str, before: list[Mark], *, now: datetime, url: str
 
 def past(slot: Any) -> Mark:
     """What stands in a slot: its worst outcome, and all of them in words."""
-    counts = {"failed": slot.failed, "succeeded": slot.succeeded, "skipped": slot.skipped, "cancelled": slot.cancelled}
+    counts = {
+        "failed": slot.failed, "asking a person": slot.asking, "succeeded": slot.succeeded - slot.asking,
+        "skipped": slot.skipped, "cancelled": slot.cancelled,
+    }  # fmt: skip
     open_ones = slot.many - sum(counts.values())
     text = ", ".join(f"{many} {word}" for word, many in {**counts, "running": open_ones}.items() if many)
-    kind = "bad" if slot.failed else "run" if open_ones else "ok" if slot.succeeded else "skip"
-    return Mark(slot.at, kind, text)
+    return Mark(slot.at, _kind(slot, open_ones), text)
+
+
+def _kind(slot: Any, open_ones: int) -> str:
+    if slot.failed:
+        return "bad"
+    if slot.asking:
+        return "ask"
+    return "run" if open_ones else "ok" if slot.succeeded else "skip"
 
 
 def ahead(cron: Cron, *, now: datetime) -> Iterator[datetime]:

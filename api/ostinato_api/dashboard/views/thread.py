@@ -8,8 +8,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from ostinato_api.dashboard.views.cron import REASONS, pretty
-from ostinato_api.dashboard.views.outcomes import LOOKS, Look
-from ostinato_api.dashboard.views.runs import WAITING, spoken
+from ostinato_api.dashboard.views.outcomes import LOOKS, WAITING, Look
+from ostinato_api.dashboard.views.runs import spoken
 from ostinato_shared.models import Outcome, RunStatus
 
 if TYPE_CHECKING:
