@@ -29,6 +29,7 @@ class Loop:
         self.error = error
         self.ran = 0
         self.put_off: list[str] = []
+        self.at_work: set[int] = set()
         self.stopping = threading.Event()
 
     def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
