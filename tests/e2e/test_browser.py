@@ -98,8 +98,21 @@ def test_list_is_used_by_keyboard_alone(visitor: Visitor) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="by-keyboard")).to_be_visible()
+    page.wait_for_load_state()  # its keys work when its script does
     page.keyboard.press("n")
     expect(page).to_have_url(f"{visitor.url}/ui/crons/new")
+
+
+def test_request_that_is_given_up_is_no_complaint(visitor: Visitor) -> None:
+    make_cron(visitor.url, "searched")
+    page = visitor.open("/")
+    with page.expect_event("requestfailed"):
+        page.evaluate("""() => {
+            htmx.ajax("GET", "/ui/crons", {source: "#search", target: "#list"});
+            htmx.trigger("#search", "htmx:abort");
+        }""")
+
+    assert visitor.complaints == []
 
 
 def test_person_signs_in_with_a_key_and_out_again(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -124,6 +124,10 @@
   }
 
   const byPerson = (event) => !/^(sse:|load$|every )/.test(event.detail.requestConfig?.triggeringEvent?.type || "load");
+  // A request that a newer one replaces is no fault: htmx would write it to the console as one.
+  window.htmx.logger = (_element, name, detail) => {
+    if (name === "htmx:sendAbort" || name === "htmx:afterRequest") delete detail.error;
+  };
   document.body.addEventListener("htmx:responseError", (event) => {
     if (byPerson(event)) toast(`✕ ${reason(event.detail.xhr)}`, "bad");
   });
