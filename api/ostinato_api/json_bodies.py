@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
@@ -12,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from ostinato_api.errors import BodyTooLargeError
 from ostinato_shared.errors import InvalidError
+from ostinato_shared.serialization import UNSTORABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 10 * 2**20
 DRAINED_BYTES = 64 * 2**20  # read and dropped, so that the client gets to read the 413
 MAX_DEPTH = 100  # objects and lists in one another; serialisers give up at some 250
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 INVALID = "Invalid JSON in request body"
 
 Place = tuple[Any, ...]  # (place of the parent, key), () for the body itself

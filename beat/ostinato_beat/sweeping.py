@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import structlog
 from psycopg.rows import args_row, scalar_row
@@ -119,11 +119,8 @@ def send_due(connection: Connection, store: EntryStore, token: str) -> int:
     after, last_id, sent = "-infinity", FIRST_ID, 0
     while True:
         values = {"after": after, "firing_id": last_id, "limit": LIMIT, "late": f"{LATE_SECONDS}s"}
-        with connection.cursor(row_factory=args_row(DueFiring)) as cursor:
-            firings = cursor.execute(queries.ALL_DUE, values).fetchall()
-        if firings:
-            _send(store, token, firings)
-            sent += len(firings)
+        firings = _send(connection, store, token, statement=queries.ALL_DUE, values=values)
+        sent += len(firings)
         if len(firings) < LIMIT:
             return sent
         after, last_id = firings[-1].fire_time.isoformat(), str(firings[-1].firing_id)
@@ -132,10 +129,7 @@ def send_due(connection: Connection, store: EntryStore, token: str) -> int:
 def send_due_of(connection: Connection, store: EntryStore, token: str, cron_ids: Iterable[str]) -> None:
     """Send the `due` firings of crons that were changed: the change has recorded what had come, and sent nothing."""
     values = {"cron_ids": list(cron_ids), "limit": LIMIT, "late": f"{LATE_SECONDS}s"}
-    with connection.cursor(row_factory=args_row(DueFiring)) as cursor:
-        firings = cursor.execute(queries.DUE_OF, values).fetchall()
-    if firings:
-        _send(store, token, firings)
+    _send(connection, store, token, statement=queries.DUE_OF, values=values)
 
 
 def queued(redis: Redis) -> int:
@@ -147,14 +141,20 @@ def queued(redis: Redis) -> int:
 
 
 def _send_overdue(connection: Connection, store: EntryStore, token: str) -> None:
-    with connection.cursor(row_factory=args_row(DueFiring)) as cursor:
-        firings = cursor.execute(queries.OVERDUE, {"age": OVERDUE_AGE, "limit": LIMIT}).fetchall()
+    values = {"age": OVERDUE_AGE, "limit": LIMIT}
+    firings = _send(connection, store, token, statement=queries.OVERDUE, values=values)
     if firings:
-        _send(store, token, firings)
         log.info("firings_sent_again", count=len(firings))
 
 
-def _send(store: EntryStore, token: str, firings: Iterable[DueFiring]) -> None:
+def _send(
+    connection: Connection, store: EntryStore, token: str, *, statement: LiteralString, values: dict[str, Any]
+) -> list[DueFiring]:
+    """Send the firings that a statement finds."""
+    with connection.cursor(row_factory=args_row(DueFiring)) as cursor:
+        firings = cursor.execute(statement, values).fetchall()
+    if not firings:
+        return firings
     on_time: list[str] = []
     late: list[str] = []
     for firing in firings:
@@ -169,6 +169,7 @@ def _send(store: EntryStore, token: str, firings: Iterable[DueFiring]) -> None:
             )
         )
     store.commit(token, messages=on_time, late=late)
+    return firings
 
 
 def _send_stranded(connection: Connection, store: EntryStore, token: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import orjson
@@ -13,7 +14,8 @@ from pydantic import BaseModel
 from ostinato_shared.errors import message_of
 
 OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
-MISFITS = ("\\u0000", "\\ud")  # how NUL and lone surrogates, which jsonb refuses, may show
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # what jsonb refuses of a text: NUL and lone surrogates
+MISFITS = ("\\u0000", "\\ud")  # how these may show in JSON
 
 
 def to_json(value: Any) -> str:

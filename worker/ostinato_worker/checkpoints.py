@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from psycopg.rows import dict_row
 
+from ostinato_shared.serialization import UNSTORABLE
 from ostinato_worker.checkpoint_writes import Rows
 from ostinato_worker.outages import ride_out
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ostinato_worker.checkpoint_writes import CheckpointWriter, Fence
 
 SERDE = JsonPlusSerializer()
-UNFIT = re.compile("[\0\ud800-\udfff]")  # what jsonb refuses of a text: NUL and lone surrogates
 CLOCK = "_last_v6_timestamp"  # LangGraph's own: the time in the last id that it made
 
 
@@ -124,7 +123,7 @@ def _split(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _fits_inline(value: object) -> bool:
     if isinstance(value, str):
-        return UNFIT.search(value) is None  # the stock saver fails here
+        return UNSTORABLE.search(value) is None  # the stock saver fails here
     if isinstance(value, float):
         return math.isfinite(value)  # nor NaN
     return value is None or isinstance(value, int)
